@@ -1,0 +1,1 @@
+"""The built-in storage kinds: plugins that can do nothing a third party's can't."""

@@ -1,0 +1,150 @@
+"""A watch that never ends: list, then follow, then list again when the server has forgotten.
+
+Three functions, each adding one concern: one stream; the stream renewed from the last version; the whole
+started anew from a list, compared with what was known, when that version is gone (410).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from typing import Any
+
+import attrs
+
+from launcher.errors import ClusterError, ClusterUnreachable
+from launcher.kube.session import FIRST_PAUSE, LONGEST_PAUSE, Session
+
+# Seconds after which the server ends a stream by itself, and the seconds without a byte after which we do:
+# bookmarks come every minute, so a silent stream is a dead one. Load balancers cut at 4 hours or less.
+STREAM_SECONDS = 300
+SILENCE = STREAM_SECONDS + 30.0
+
+
+@attrs.frozen
+class Event:
+    """What happened to one object: ``type`` is ADDED, MODIFIED or DELETED; SYNCED, once the first list is through,
+    has an empty object."""
+
+    type: str
+    object: dict[str, Any]
+
+
+class _Expired(Exception):
+    """The version to go on from is no longer kept by the server (410 Gone)."""
+
+
+async def watch(session: Session, path: str, *, labels: str = "", fields: str = "") -> AsyncIterator[Event]:
+    """Every object at ``path`` that matches, and every change to one, for ever.
+
+    Starts with what is there, then one SYNCED, then changes. Lost connections are renewed without a gap, and after
+    a new list an object that vanished meanwhile arrives as DELETED. Raises ``Forbidden``, ``NotFound`` and other
+    refusals that a later try wouldn't change. Close it with ``contextlib.aclosing``.
+    """
+    selector = {k: v for k, v in (("labelSelector", labels), ("fieldSelector", fields)) if v}
+    known: dict[str, dict[str, Any]] = {}
+    synced = False
+    while True:
+        listed = await _list(session, path, selector, patient=synced)
+        for event in _differences(known, listed.get("items") or []):
+            yield event
+        if not synced:
+            synced = True
+            yield Event("SYNCED", {})
+        try:
+            async with aclosing(_continuous(session, path, selector, listed["metadata"]["resourceVersion"])) as events:
+                async for event in events:
+                    _remember(known, event)
+                    yield event
+        except _Expired:
+            continue
+
+
+async def _list(session: Session, path: str, selector: dict[str, str], *, patient: bool) -> dict[str, Any]:
+    pause = FIRST_PAUSE
+    while True:
+        try:
+            return await session.get(path, **selector)
+        except ClusterError as exc:
+            if not patient or not _passing(exc):
+                raise
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, LONGEST_PAUSE)
+
+
+def _differences(known: dict[str, dict[str, Any]], items: list[dict[str, Any]]) -> list[Event]:
+    now = {item["metadata"]["uid"]: item for item in items}
+    events = [Event("DELETED", known[uid]) for uid in known if uid not in now]
+    for uid, item in now.items():
+        before = known.get(uid)
+        if before is None:
+            events.append(Event("ADDED", item))
+        elif before["metadata"]["resourceVersion"] != item["metadata"]["resourceVersion"]:
+            events.append(Event("MODIFIED", item))
+    known.clear()
+    known.update(now)
+    return events
+
+
+def _remember(known: dict[str, dict[str, Any]], event: Event) -> None:
+    uid = event.object["metadata"]["uid"]
+    if event.type == "DELETED":
+        known.pop(uid, None)
+    else:
+        known[uid] = event.object
+
+
+async def _continuous(session: Session, path: str, selector: dict[str, str], version: str) -> AsyncIterator[Event]:
+    pause = FIRST_PAUSE
+    while True:
+        try:
+            async with aclosing(_stream(session, path, selector, version)) as events:
+                async for event in events:
+                    pause = FIRST_PAUSE
+                    version = event.object["metadata"]["resourceVersion"]
+                    if event.type != "BOOKMARK":
+                        yield event
+        except ClusterError as exc:
+            if exc.status == 410:
+                raise _Expired from exc
+            if not _passing(exc):
+                raise
+        await asyncio.sleep(pause)
+        pause = min(pause * 2, LONGEST_PAUSE)
+
+
+async def _stream(session: Session, path: str, selector: dict[str, str], version: str) -> AsyncIterator[Event]:
+    query = {
+        **selector,
+        "watch": "1",
+        "resourceVersion": version,
+        "allowWatchBookmarks": "true",
+        "timeoutSeconds": str(STREAM_SECONDS),
+    }
+    async with session.lines(path, query, idle=SILENCE) as lines:
+        async for line in lines:
+            if not line:
+                continue
+            event = _decode(line)
+            if event.type == "ERROR":
+                raise ClusterError(
+                    f"the watch on {path} ended: {event.object.get('message', 'no reason given')}",
+                    status=int(event.object.get("code", 0)),
+                    reason=str(event.object.get("reason", "")),
+                )
+            yield event
+
+
+def _decode(line: bytes) -> Event:
+    try:
+        raw = json.loads(line)
+        return Event(raw["type"], raw["object"])
+    except (ValueError, KeyError, TypeError) as exc:
+        # A line cut by a dying connection: the stream is renewed from the last version.
+        raise ClusterUnreachable("the watch ended in the middle of a line") from exc
+
+
+def _passing(exc: ClusterError) -> bool:
+    return isinstance(exc, ClusterUnreachable) or exc.status in (401, 429) or exc.status >= 500

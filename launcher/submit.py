@@ -1,0 +1,122 @@
+"""From a manifest to a pod that exists, once: a lost answer or a second try never makes a second pod."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from launcher.errors import ClusterError, Conflict, LauncherError, NotFound
+from launcher.kube.podstate import PodRef
+from launcher.kube.session import FIRST_PAUSE, Session
+from launcher.pod import labels
+from launcher.pod.manifest import Manifest
+
+# Seconds to wait for an earlier pod of the same name to be gone: longer than any grace period of ours.
+GOING = 660.0
+
+# The collections that objects of a manifest belong to.
+_COLLECTIONS = {"ConfigMap": "configmaps"}
+
+
+async def submit(session: Session, manifest: Manifest) -> PodRef:
+    """Create the objects, then the pod, then make the pod their owner.
+
+    Raises ``Conflict`` when the run id is taken by another job, ``Forbidden``, ``ClusterError``; what was made
+    before is removed again then.
+    """
+    namespace = manifest.pod["metadata"]["namespace"]
+    made: list[str] = []
+    try:
+        for item in manifest.objects:
+            await _object(session, namespace, item)
+            made.append(_path(namespace, item))
+        ref = await _pod(session, namespace, manifest.pod)
+    except BaseException:
+        await asyncio.shield(_undo(session, made))
+        raise
+    await asyncio.gather(*(_own(session, path, ref) for path in made))
+    return ref
+
+
+async def remove_objects(session: Session, namespace: str, run_id: str) -> None:
+    """Remove what a run left beside its pod. What is gone already is fine."""
+    for collection in _COLLECTIONS.values():
+        path = f"/api/v1/namespaces/{namespace}/{collection}/{run_id}-files"
+        try:
+            await session.delete(path)
+        except NotFound:
+            continue
+
+
+async def _object(session: Session, namespace: str, item: dict[str, Any]) -> None:
+    collection = _COLLECTIONS[item["kind"]]
+    try:
+        await session.create(f"/api/v1/namespaces/{namespace}/{collection}", item)
+    except Conflict:
+        # Made by an earlier try whose answer was lost; the pod's own spec hash decides whether it is the same.
+        existing = await session.get(_path(namespace, item))
+        if existing["metadata"].get("labels", {}).get(labels.RUN) != item["metadata"]["labels"][labels.RUN]:
+            raise
+
+
+async def _pod(session: Session, namespace: str, pod: dict[str, Any]) -> PodRef:
+    path = f"/api/v1/namespaces/{namespace}/pods"
+    name = pod["metadata"]["name"]
+    deadline = asyncio.get_running_loop().time() + GOING
+    while True:
+        try:
+            return _ref(await session.create(path, pod))
+        except ClusterError as exc:
+            if exc.status not in (0, 409) and exc.status < 500:
+                raise
+            existing = await _existing(session, f"{path}/{name}")
+            if existing is None:
+                if exc.status != 409:
+                    raise
+            elif "deletionTimestamp" not in existing["metadata"]:
+                return _same_or_raise(existing, pod, exc)
+            elif asyncio.get_running_loop().time() > deadline:
+                raise
+        await asyncio.sleep(FIRST_PAUSE)
+
+
+async def _existing(session: Session, path: str) -> dict[str, Any] | None:
+    try:
+        return await session.get(path)
+    except NotFound:
+        return None
+
+
+def _same_or_raise(existing: dict[str, Any], pod: dict[str, Any], exc: ClusterError) -> PodRef:
+    name = pod["metadata"]["name"]
+    if labels.metadata_of(existing, labels.SPEC) == labels.metadata_of(pod, labels.SPEC):
+        return _ref(existing)
+    ours = labels.metadata_of(existing, labels.SPEC)
+    what = "another job has run under that id" if ours else "a pod that isn't the launcher's has that name"
+    raise Conflict(f"the run id {name!r} is taken: {what} (choose another)", status=409) from exc
+
+
+async def _own(session: Session, path: str, ref: PodRef) -> None:
+    owner = {"apiVersion": "v1", "kind": "Pod", "name": ref.name, "uid": ref.uid}
+    try:
+        await session.patch(path, {"metadata": {"ownerReferences": [owner]}})
+    except LauncherError:
+        # Only tidiness: without an owner the object is removed by the launcher, not with the pod.
+        return
+
+
+async def _undo(session: Session, paths: list[str]) -> None:
+    for path in paths:
+        try:
+            await session.delete(path)
+        except LauncherError:
+            continue
+
+
+def _path(namespace: str, item: dict[str, Any]) -> str:
+    return f"/api/v1/namespaces/{namespace}/{_COLLECTIONS[item['kind']]}/{item['metadata']['name']}"
+
+
+def _ref(pod: dict[str, Any]) -> PodRef:
+    meta = pod["metadata"]
+    return PodRef(meta["namespace"], meta["name"], meta["uid"])
