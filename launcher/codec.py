@@ -40,12 +40,16 @@ def structure(raw: Any, cls: type[T], *, source: str = "", **unwritten: Any) -> 
 
 def unstructure(value: Any) -> Any:
     """Plain data, camelCase, without what is at its default; ``structure`` gives an equal value back."""
-    if attrs.has(type(value)):
-        return {
-            camel(field.name): unstructure(getattr(value, field.name))
-            for field in written_fields(type(value))
-            if not is_default(getattr(value, field.name), field)
-        }
+    cls = type(value)
+    if cls in _SCALARS:
+        return value
+    if attrs.has(cls):
+        found = {}
+        for name, key, default in _layout(cls):
+            item = getattr(value, name)
+            if item is not default and item != default:
+                found[key] = unstructure(item)
+        return found
     if isinstance(value, Mapping):
         return {key: unstructure(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -53,6 +57,15 @@ def unstructure(value: Any) -> Any:
     if isinstance(value, float) and value.is_integer():
         return int(value)
     return value.value if isinstance(value, Mode) else value
+
+
+_SCALARS = frozenset({str, int, bool, type(None)})
+
+
+@cache
+def _layout(cls: type) -> tuple[tuple[str, str, Any], ...]:
+    """The written fields of a class: name, key and default. Cached: it is most of the time of an unstructure."""
+    return tuple((field.name, camel(field.name), default_of(field)) for field in written_fields(cls))
 
 
 def to_yaml(value: Any) -> str:
@@ -218,12 +231,10 @@ def _env_value(raw: Any, _: Any) -> str | SecretKey | ConfigMapKey:
     return _converter().structure(raw, ConfigMapKey if "configMap" in raw else SecretKey)
 
 
-def is_default(value: Any, field: attrs.Attribute[Any]) -> bool:
-    """Whether a field holds what it would hold if nothing had been said."""
+def default_of(field: attrs.Attribute[Any]) -> Any:
+    """What a field holds when nothing is said; ``attrs.NOTHING`` for one that must be said."""
     default = field.default
-    if isinstance(default, attrs.Factory):  # type: ignore[arg-type]
-        default = default.factory()  # type: ignore[union-attr]
-    return bool(value == default)
+    return default.factory() if isinstance(default, attrs.Factory) else default  # type: ignore[arg-type,union-attr]
 
 
 _PLAIN: dict[type, Callable[[Any, Any], Any]] = {str: _text, bool: _boolean, Mode: _mode}

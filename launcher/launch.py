@@ -28,7 +28,7 @@ from launcher.pod import labels
 from launcher.pod.manifest import Manifest, build
 from launcher.record import RunRecord, loads
 from launcher.registry import Registry
-from launcher.run import PastRun, Run, Surround
+from launcher.running import PastRun, Run, Surround
 from launcher.settings import NODE_STORE, Settings
 from launcher.store import Store
 from launcher.submit import submit

@@ -64,6 +64,8 @@ class RunRecord:
     timeout: float | None = None
     outputs: str = ""
     """The outputs directory in the container; empty when nothing is kept."""
+    files: int = 0
+    """How many files travel with the job, in a config map that is removed with the pod."""
     saved_by: str = ""
     """Who writes log, manifest and history: ``save`` (the agent), ``client``, or nobody."""
     store: StoreRecord | None = None

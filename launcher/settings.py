@@ -185,7 +185,7 @@ class Settings:
             elif isinstance(theirs, Resources):
                 said = attrs.asdict(theirs, filter=lambda _, value: value is not None)
                 changes[field.name] = attrs.evolve(ours, **said)
-            elif codec.is_default(theirs, field):
+            elif theirs == codec.default_of(field):
                 changes[field.name] = ours
         return job.evolve(**changes)
 

@@ -39,13 +39,8 @@ async def submit(session: Session, manifest: Manifest) -> PodRef:
 
 
 async def remove_objects(session: Session, namespace: str, run_id: str) -> None:
-    """Remove what a run left beside its pod. What is gone already is fine."""
-    for collection in _COLLECTIONS.values():
-        path = f"/api/v1/namespaces/{namespace}/{collection}/{run_id}-files"
-        try:
-            await session.delete(path)
-        except NotFound:
-            continue
+    """Remove what a run left beside its pod. The pod owns it, so what can't be removed here goes with the pod."""
+    await _undo(session, [f"/api/v1/namespaces/{namespace}/configmaps/{run_id}-files"])
 
 
 async def _object(session: Session, namespace: str, item: dict[str, Any]) -> None:

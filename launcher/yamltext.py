@@ -34,7 +34,7 @@ def read(path: Path) -> Any:
 
 def read_all(path: Path) -> list[Any]:
     """The documents of a YAML file that holds several, as Kubernetes' own files do. Raises ``InvalidSpec``."""
-    return _loaded(_bytes(path), str(path), lambda text: [item for item in yaml.load_all(text, _Loader) if item])  # noqa: S506
+    return _loaded(_bytes(path), str(path), lambda text: [item for item in yaml.load_all(text, _Loader) if item])
 
 
 def _bytes(path: Path) -> bytes:

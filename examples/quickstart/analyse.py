@@ -13,6 +13,20 @@ import zlib
 from pathlib import Path
 
 BRANCHES = (ast.If, ast.For, ast.While, ast.Try, ast.With, ast.BoolOp, ast.IfExp, ast.ExceptHandler, ast.comprehension)
+WHITE, BLACK, BLUE, ORANGE = b"\xff\xff\xff", b"\x22\x22\x22", b"\x33\x66\xcc", b"\xee\x88\x22"
+# Letters of three by five dots, row by row from the top, the first dot in the highest of fifteen bits.
+FONT = dict(
+    zip(
+        "abcdefghijklmnopqrstuvwxyz0123456789_.,-",
+        (
+            0o25755, 0o65656, 0o34443, 0o65556, 0o74647, 0o74644, 0o34553, 0o55755, 0o72227, 0o11152,
+            0o55655, 0o44447, 0o57755, 0o65555, 0o25552, 0o65644, 0o25573, 0o65655, 0o34216, 0o72222,
+            0o55557, 0o55552, 0o55775, 0o55255, 0o55222, 0o71247, 0o75557, 0o26227, 0o61247, 0o61616,
+            0o55711, 0o74617, 0o34757, 0o71222, 0o75757, 0o75716, 0o00007, 0o00002, 0o00024, 0o00700,
+        ),
+        strict=True,
+    )
+)  # fmt: skip
 FIELDS = ("package", "modules", "lines", "bytes", "functions", "complexity")
 
 
@@ -46,25 +60,48 @@ def by_package(root: Path) -> list[dict[str, int | str]]:
 
 
 def chart(rows: list[dict[str, int | str]], path: Path) -> None:
-    """A bar chart as PNG, drawn by hand: the largest packages by lines (blue) and by complexity (orange)."""
-    width, bar, gap, margin = 720, 12, 10, 20
+    """A bar chart as PNG: the most complex packages, their lines in blue and their branches in orange."""
     shown = rows[:16]
-    height = 2 * margin + len(shown) * (2 * bar + gap)
-    pixels = [bytearray(b"\xff" * 3 * width) for _ in range(height)]
+    canvas = Canvas(760, 60 + 30 * len(shown))
+    canvas.text(10, 10, f"lines, at most {max(int(row['lines']) for row in shown)}", BLUE)
+    canvas.text(10, 26, f"branches, at most {max(int(row['complexity']) for row in shown)}", ORANGE)
     for index, row in enumerate(shown):
-        for offset, (key, colour) in enumerate((("lines", b"\x33\x66\xcc"), ("complexity", b"\xee\x88\x22"))):
+        top = 50 + 30 * index
+        canvas.text(10, top + 6, str(row["package"])[:18], BLACK)
+        for offset, key, colour in ((0, "lines", BLUE), (11, "complexity", ORANGE)):
             most = max(int(other[key]) for other in shown) or 1
-            length = int((width - 2 * margin) * int(row[key]) / most)
-            top = margin + index * (2 * bar + gap) + offset * bar
-            for y in range(top, top + bar - 1):
-                pixels[y][3 * margin : 3 * (margin + length)] = colour * length
-    raw = b"".join(b"\0" + bytes(line) for line in pixels)
-    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(raw, 9)), (b"IEND", b""))
-    data = b"".join(
-        struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body)) for kind, body in chunks
-    )
-    path.write_bytes(b"\x89PNG\r\n\x1a\n" + data)
+            canvas.box(170, top + offset, 570 * int(row[key]) // most, 10, colour)
+    canvas.save(path)
+
+
+class Canvas:
+    """A picture made of boxes and small letters: enough for a chart without any library."""
+
+    def __init__(self, width: int, height: int) -> None:
+        self.width = width
+        self.rows = [bytearray(WHITE * width) for _ in range(height)]
+
+    def box(self, left: int, top: int, width: int, height: int, colour: bytes) -> None:
+        """Fill a rectangle."""
+        for y in range(top, top + height):
+            self.rows[y][3 * left : 3 * (left + width)] = colour * width
+
+    def text(self, left: int, top: int, text: str, colour: bytes) -> None:
+        """Write letters of three by five dots, each dot two pixels wide and high."""
+        for index, letter in enumerate(text.lower()):
+            bits = FONT.get(letter, 0)
+            for dot in range(15):
+                if bits >> (14 - dot) & 1:
+                    self.box(left + 8 * index + 2 * (dot % 3), top + 2 * (dot // 3), 2, 2, colour)
+
+    def save(self, path: Path) -> None:
+        """Write the picture as PNG."""
+        raw = b"".join(b"\0" + bytes(row) for row in self.rows)
+        header = struct.pack(">IIBBBBB", self.width, len(self.rows), 8, 2, 0, 0, 0)
+        data = b"\x89PNG\r\n\x1a\n"
+        for kind, body in ((b"IHDR", header), (b"IDAT", zlib.compress(raw, 9)), (b"IEND", b"")):
+            data += struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+        path.write_bytes(data)
 
 
 def main() -> int:

@@ -221,10 +221,8 @@ class Run:
             pass
         except LauncherError:
             return  # an ended pod does no harm; the cluster collects it one day
-        try:
+        if self.record.files:
             await remove_objects(session, self._ref.namespace, self.id)
-        except LauncherError:
-            return
 
 
 class PastRun:
