@@ -71,13 +71,18 @@ class NeedKind(enum.StrEnum):
 
 
 def frozen_mapping(value: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A read-only copy: what is frozen outside must not change inside."""
-    return MappingProxyType(dict(value))
+    """A read-only copy: what is frozen outside must not change inside. What is no mapping is left to the codec."""
+    return MappingProxyType(dict(value)) if isinstance(value, Mapping) else value
 
 
 def frozen_list(value: Iterable[Any]) -> tuple[Any, ...]:
-    """A tuple of whatever sequence a user wrote."""
-    return tuple(value)
+    """A tuple of whatever a user wrote: a sequence, or the one thing that would be its only item."""
+    return (value,) if isinstance(value, str | Mapping) or not isinstance(value, Iterable) else tuple(value)
+
+
+def known_mode(value: Any) -> Any:
+    """A ``Mode`` of its name; anything else stays as it is, for the codec to name."""
+    return Mode(value) if isinstance(value, str) and value in set(Mode) else value
 
 
 @attrs.frozen

@@ -6,15 +6,16 @@ that need it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import attrs
 
 from launcher import codec
-from launcher.backend import Backend, Mode
+from launcher.backend import Backend, Facts, Mode, Mount, MountUse, Need, Remote
 from launcher.connection import Connection, SecretRef
-from launcher.errors import InvalidSpec, PluginError, Problem
+from launcher.errors import InvalidSpec, LauncherError, PluginError, Problem
 from launcher.registry import Registry
 from launcher.settings import Settings
 
@@ -50,6 +51,21 @@ class Resolved:
         """Where its credentials are."""
         return self.connection.secret
 
+    def needs(self) -> tuple[Need, ...]:
+        """What must be looked up before it is used. Raises ``PluginError``."""
+        with _blamed(self.connection.kind):
+            return tuple(self.backend.needs(self.schema))
+
+    def mount(self, use: MountUse, facts: Facts) -> Mount:
+        """It as a volume. Raises ``ValueError`` with the reason why it can't be one, ``PluginError``."""
+        with _blamed(self.connection.kind, says=ValueError):
+            return self.backend.mount(use, facts)
+
+    def remote(self, secrets: Mapping[str, str] | None = None) -> Remote | None:
+        """How fsspec reaches it, without credentials unless some are given. Raises ``PluginError``."""
+        with _blamed(self.connection.kind):
+            return self.backend.remote(self.schema, secrets or {})
+
 
 @attrs.frozen
 class Catalog:
@@ -81,8 +97,9 @@ def resolve(connection: Connection, registry: Registry) -> Resolved:
     backend = registry.get(connection.kind)
     place = connection.place or f"connection {connection.name!r}"
     try:
-        schema = codec.structure(dict(connection.schema), backend.schema)
-        problems = list(backend.problems(schema))
+        with _blamed(connection.kind):
+            schema = codec.structure(dict(connection.schema), backend.schema)
+            problems = list(backend.problems(schema))
     except InvalidSpec as exc:
         raise InvalidSpec(problem.under("schema").under(place) for problem in exc.problems) from None
     problems = [problem.under("schema") for problem in problems]
@@ -96,3 +113,16 @@ def resolve(connection: Connection, registry: Registry) -> Resolved:
     # Streaming shows credentials to the user's container, so nobody gets it who wasn't given it.
     allowed = connection.modes or tuple(mode for mode in backend.modes if mode is not Mode.STREAM)
     return Resolved(connection, backend, schema, tuple(allowed))
+
+
+@contextmanager
+def _blamed(kind: str, says: type[Exception] | tuple[()] = ()) -> Iterator[None]:
+    """A plugin's own failure, under its own name; ``says`` is an error by which it speaks to the user."""
+    try:
+        yield
+    except LauncherError:
+        raise
+    except says:
+        raise
+    except Exception as exc:
+        raise PluginError(f"the plugin for {kind!r} failed: {type(exc).__name__}: {exc}") from exc

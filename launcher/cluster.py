@@ -69,16 +69,21 @@ def _from_kubeconfig(paths: str, name: str) -> tuple[str, str]:
     """The context's name, the file's current one when none is asked for, and its namespace."""
     contexts: dict[str, str] = {}
     current = ""
-    for path in filter(None, paths.split(":")):
+    several = [path for path in paths.split(":") if path]
+    # As kubectl does: of several files, those that aren't there are passed over.
+    for path in [p for p in several if Path(p).exists()] or several:
         try:
             raw = yamltext.read(Path(path))
         except InvalidSpec as exc:
             raise ClusterUnreachable(f"the kubeconfig {path} can't be used: {exc.problems[0].text}") from exc
-        if not isinstance(raw, dict):
-            continue
+        raw = raw if isinstance(raw, dict) else {}
         current = current or str(raw.get("current-context") or "")
-        for item in raw.get("contexts") or []:
-            contexts.setdefault(str(item.get("name")), str((item.get("context") or {}).get("namespace") or ""))
+        listed = raw.get("contexts")
+        for item in listed if isinstance(listed, list) else []:
+            if isinstance(item, dict) and "name" in item:
+                detail = item.get("context")
+                namespace = detail.get("namespace") if isinstance(detail, dict) else None
+                contexts.setdefault(str(item["name"]), str(namespace or ""))
     wanted = name or current
     if wanted not in contexts:
         known = ", ".join(sorted(contexts)) or "none"
@@ -128,9 +133,11 @@ def read_state(settings: Settings) -> LocalState | None:
 
     try:
         state = codec.structure(yamltext.read(state_file(settings)), LocalState)
-    except LauncherError:
+        words = Path(f"/proc/{state.pid}/cmdline").read_bytes().split(b"\0")
+    except (LauncherError, OSError):
         return None
-    return state if Path(f"/proc/{state.pid}").exists() or not Path("/proc").exists() else None
+    # The number may have passed to another process; a cluster that was killed can't take its file away.
+    return state if b"launcher.local" in words else None
 
 
 def running_local(settings: Settings) -> Address | None:

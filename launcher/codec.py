@@ -7,22 +7,24 @@ names (env, labels, patches, containers, a connection's schema) passes verbatim.
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache
-from types import MappingProxyType
-from typing import Any, TypeVar, get_args
+from types import MappingProxyType, UnionType
+from typing import Any, TypeVar, Union, get_args, get_origin
 
 import attrs
-from cattrs import Converter, IterableValidationError
-from cattrs.errors import IterableValidationNote
+from cattrs import Converter
 
 from launcher import yamltext
 from launcher.backend import Mode
 from launcher.errors import InvalidSpec, Problem
 from launcher.fields import AS_WRITTEN, camel, field_problems
-from launcher.job import ConfigMapKey, SecretKey, Use
 
 T = TypeVar("T")
+
+# Numbers beyond this are no count of anything here, and Python refuses to print those of 4,300 digits.
+LARGEST = 10**30
 
 
 def structure(raw: Any, cls: type[T], *, source: str = "", **unwritten: Any) -> T:
@@ -33,15 +35,36 @@ def structure(raw: Any, cls: type[T], *, source: str = "", **unwritten: Any) -> 
     """
     try:
         value: T = _converter().structure(raw, cls)
-    except (InvalidSpec, IterableValidationError) as exc:
-        raise InvalidSpec(_problems(exc), source) from None
+    except InvalidSpec as exc:
+        raise InvalidSpec(exc.problems, source) from None
     return attrs.evolve(value, **unwritten) if unwritten else value  # type: ignore[type-var]
+
+
+def sound(value: T) -> tuple[T, list[Problem]]:
+    """A value made in Python, read as if it had come from a file, and everything that is wrong with it.
+
+    Fields that are wrong are at their defaults in what is returned, so that the rest can be looked at too.
+    """
+    cls = type(value)
+    kept = {field.name: getattr(value, field.name) for field in attrs.fields(cls) if not field.eq}  # type: ignore[arg-type]
+    raw = unstructure(value)
+    problems: list[Problem] = []
+    try:
+        return structure(raw, cls, **kept), []
+    except InvalidSpec as exc:
+        problems = list(exc.problems)
+    for problem in problems:
+        raw.pop(re.split(r"[.\[]", problem.path)[0], None)
+    for field in written_fields(cls):
+        if field.default is attrs.NOTHING:
+            raw.setdefault(camel(field.name), field.name)
+    return structure(raw, cls, **kept), problems
 
 
 def unstructure(value: Any) -> Any:
     """Plain data, camelCase, without what is at its default; ``structure`` gives an equal value back."""
     cls = type(value)
-    if cls in _SCALARS:
+    if cls in _AS_IS:
         return value
     if attrs.has(cls):
         found = {}
@@ -59,7 +82,7 @@ def unstructure(value: Any) -> Any:
     return value.value if isinstance(value, Mode) else value
 
 
-_SCALARS = frozenset({str, int, bool, type(None)})
+_AS_IS = frozenset({str, int, bool, type(None)})
 
 
 @cache
@@ -92,12 +115,11 @@ def nearest(word: str, known: Iterable[str]) -> str:
 def _converter() -> Converter:
     converter = Converter(detailed_validation=True)
     converter.register_structure_hook_factory(attrs.has, _class_hook)
-    for cls, hook in _PLAIN.items():
+    converter.register_structure_hook_factory(lambda t: get_origin(t) is tuple, _list_hook)
+    converter.register_structure_hook_factory(lambda t: get_origin(t) is Mapping, _mapping_hook)
+    for cls, hook in _SCALARS.items():
         converter.register_structure_hook(cls, hook)
-    converter.register_structure_hook_func(lambda t: t == (str | Use), _name_or_use)
-    converter.register_structure_hook_func(lambda t: t == (str | SecretKey | ConfigMapKey), _env_value)
-    converter.register_structure_hook_func(lambda t: t == Mapping[str, Any], _mapping)
-    converter.register_structure_hook_func(lambda t: t == tuple[str, ...], _texts)
+    converter.register_structure_hook_factory(_is_text_or_class, _text_or_class_hook)
     return converter
 
 
@@ -118,8 +140,8 @@ def _class_hook(cls: type) -> Callable[[Any, type], Any]:
                 continue
             try:
                 values[field.name] = _field(raw[key], field)
-            except (InvalidSpec, IterableValidationError) as exc:
-                problems.extend(problem.under(key) for problem in _problems(exc))
+            except InvalidSpec as exc:
+                problems.extend(problem.under(key) for problem in exc.problems)
         if problems:
             raise InvalidSpec(problems)
         return cls(**values)
@@ -128,11 +150,8 @@ def _class_hook(cls: type) -> Callable[[Any, type], Any]:
 
 
 def _field(raw: Any, field: attrs.Attribute[Any]) -> Any:
-    if AS_WRITTEN in field.metadata:
-        _refuse_unless(isinstance(raw, str | int | float) and not isinstance(raw, bool), raw, "text or a number")
-        value = raw
-    else:
-        value = _converter().structure(raw, _optional(field.type))
+    as_written = AS_WRITTEN in field.metadata and isinstance(raw, str | int | float) and not isinstance(raw, bool)
+    value = raw if as_written else _converter().structure(raw, optional(field.type))
     converted = field.converter(value) if field.converter else value
     problems = list(field_problems(field, converted))
     if problems:
@@ -144,23 +163,9 @@ def _is_optional(annotation: Any) -> bool:
     return type(None) in get_args(annotation) and len(get_args(annotation)) == 2
 
 
-def _optional(annotation: Any) -> Any:
+def optional(annotation: Any) -> Any:
     """``str | None`` as ``str``: an absent value was dealt with before."""
     return get_args(annotation)[0] if _is_optional(annotation) else annotation
-
-
-def _problems(exc: BaseException) -> list[Problem]:
-    if isinstance(exc, InvalidSpec):
-        return list(exc.problems)
-    if not isinstance(exc, IterableValidationError):
-        return [Problem("", str(exc))]
-    found: list[Problem] = []
-    for inner in exc.exceptions:
-        notes = [note for note in getattr(inner, "__notes__", []) if isinstance(note, IterableValidationNote)]
-        index = notes[-1].index if notes else ""
-        place = f"[{index}]" if isinstance(index, int) else str(index)
-        found.extend(problem.under(place) for problem in _problems(inner))
-    return found
 
 
 def _refuse_unless(ok: bool, raw: Any, wanted: str, hint: str = "") -> None:
@@ -170,43 +175,61 @@ def _refuse_unless(ok: bool, raw: Any, wanted: str, hint: str = "") -> None:
 
 def _described(raw: Any) -> str:
     kinds = {dict: "a mapping", list: "a list", str: "text", type(None): "nothing"}
-    if isinstance(raw, bool | int | float):
-        return repr(raw).lower() if isinstance(raw, bool) else repr(raw)
+    if isinstance(raw, bool | float):
+        return repr(raw).lower()
+    if isinstance(raw, int):
+        return repr(raw) if abs(raw) < LARGEST else "so large a number"
     return kinds.get(type(raw), type(raw).__name__)
 
 
 def _text(raw: Any, _: Any = None) -> str:
     # A whole number loses nothing as text (PORT: 8080); 1.10, true and null would.
-    if isinstance(raw, int) and not isinstance(raw, bool):
+    if isinstance(raw, int) and not isinstance(raw, bool) and abs(raw) < LARGEST:
         return str(raw)
     hint = f'quote it: "{str(raw).lower() if isinstance(raw, bool) else raw}"' if isinstance(raw, bool | float) else ""
     _refuse_unless(isinstance(raw, str), raw, "text", hint)
     return str(raw)
 
 
-def _texts(raw: Any, _: Any) -> tuple[str, ...] | str:
-    if isinstance(raw, str):
-        return raw
-    _refuse_unless(isinstance(raw, list | tuple), raw, "a list of texts")
-    return _gathered(enumerate(raw), _text)
+def _list_hook(annotation: Any) -> Callable[[Any, Any], tuple[Any, ...]]:
+    inner = get_args(annotation)[0]
+
+    def hook(raw: Any, _: Any) -> tuple[Any, ...]:
+        if isinstance(raw, str | Mapping):
+            raw = [raw]  # one of something that may be many: `connections: faces`
+        _refuse_unless(isinstance(raw, list | tuple), raw, "a list")
+        return tuple(_gathered(((f"[{i}]", item) for i, item in enumerate(raw)), inner).values())
+
+    return hook
 
 
-def _gathered(items: Iterable[tuple[int, Any]], hook: Callable[[Any], str]) -> tuple[str, ...]:
-    values: list[str] = []
+def _mapping_hook(annotation: Any) -> Callable[[Any, Any], Mapping[str, Any]]:
+    inner = get_args(annotation)[1]
+
+    def hook(raw: Any, _: Any) -> Mapping[str, Any]:
+        _refuse_unless(isinstance(raw, Mapping), raw, "a mapping")
+        keys = [_text(key) for key in raw]
+        twice = [Problem(key, "is there twice, as text and as a number") for key in set(keys) if keys.count(key) > 1]
+        if twice:
+            raise InvalidSpec(twice)
+        items = zip(keys, raw.values(), strict=True)
+        return MappingProxyType(dict(items) if inner is Any else _gathered(items, inner))
+
+    return hook
+
+
+def _gathered(items: Iterable[tuple[str, Any]], cls: Any) -> dict[str, Any]:
+    """Each item structured; what is wrong with any of them, under its own place, all at once."""
+    values: dict[str, Any] = {}
     problems: list[Problem] = []
-    for index, item in items:
+    for place, item in items:
         try:
-            values.append(hook(item))
+            values[place] = _converter().structure(item, cls)
         except InvalidSpec as exc:
-            problems.extend(problem.under(f"[{index}]") for problem in exc.problems)
+            problems.extend(problem.under(place) for problem in exc.problems)
     if problems:
         raise InvalidSpec(problems)
-    return tuple(values)
-
-
-def _mapping(raw: Any, _: Any) -> Mapping[str, Any]:
-    _refuse_unless(isinstance(raw, Mapping), raw, "a mapping")
-    return MappingProxyType({str(key): value for key, value in raw.items()})
+    return values
 
 
 def _boolean(raw: Any, _: Any) -> bool:
@@ -221,14 +244,24 @@ def _mode(raw: Any, _: Any) -> Mode:
     return Mode(raw)
 
 
-def _name_or_use(raw: Any, _: Any) -> str | Use:
-    return _converter().structure(raw, Use) if isinstance(raw, Mapping) else _text(raw)
+def _is_text_or_class(annotation: Any) -> bool:
+    arguments = get_args(annotation)
+    is_union = get_origin(annotation) in (Union, UnionType)
+    return is_union and str in arguments and all(a is str or attrs.has(a) for a in arguments)
 
 
-def _env_value(raw: Any, _: Any) -> str | SecretKey | ConfigMapKey:
-    if not isinstance(raw, Mapping):
-        return _text(raw)
-    return _converter().structure(raw, ConfigMapKey if "configMap" in raw else SecretKey)
+def _text_or_class_hook(annotation: Any) -> Callable[[Any, Any], Any]:
+    """Text, or a mapping: of several classes the one that knows most of its keys."""
+    known = {
+        cls: {camel(field.name) for field in written_fields(cls)} for cls in get_args(annotation) if cls is not str
+    }
+
+    def hook(raw: Any, _: Any) -> Any:
+        if not isinstance(raw, Mapping):
+            return _text(raw)
+        return _converter().structure(raw, max(known, key=lambda cls: len(known[cls] & {str(key) for key in raw})))
+
+    return hook
 
 
 def default_of(field: attrs.Attribute[Any]) -> Any:
@@ -237,4 +270,22 @@ def default_of(field: attrs.Attribute[Any]) -> Any:
     return default.factory() if isinstance(default, attrs.Factory) else default  # type: ignore[arg-type,union-attr]
 
 
-_PLAIN: dict[type, Callable[[Any, Any], Any]] = {str: _text, bool: _boolean, Mode: _mode}
+def _number(raw: Any, _: Any) -> float:
+    ok = isinstance(raw, int | float) and not isinstance(raw, bool) and abs(raw) < LARGEST
+    _refuse_unless(ok, raw, "a number")
+    return float(raw)
+
+
+def _whole_number(raw: Any, _: Any) -> int:
+    ok = isinstance(raw, int) and not isinstance(raw, bool) and abs(raw) < LARGEST
+    _refuse_unless(ok, raw, "a whole number")
+    return int(raw)
+
+
+_SCALARS: dict[type, Callable[[Any, Any], Any]] = {
+    str: _text,
+    bool: _boolean,
+    int: _whole_number,
+    float: _number,
+    Mode: _mode,
+}

@@ -11,6 +11,7 @@ import posixpath
 import re
 import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from decimal import Decimal
 from typing import Any
 
 import attrs
@@ -32,6 +33,9 @@ NAME_LIMIT = 253
 # Less memory than this many bytes is a unit that was forgotten: no process starts in 4 MiB.
 SMALLEST_MEMORY = 4 * 1024 * 1024
 
+# Kubernetes counts in units of a billionth at the finest.
+SMALLEST = Decimal("1e-9")
+
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _LABEL_KEY = re.compile(r"([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
 _LABEL_VALUE = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
@@ -44,35 +48,15 @@ def checked(*checks: Check) -> dict[str, Any]:
 
 
 def amount(*checks: Check) -> dict[str, Any]:
-    """Field metadata for what may be written as text or as a number."""
+    """Field metadata for what a plain text or number may stand for: the field's converter makes the best of it."""
     return {CHECK: checks, AS_WRITTEN: True}
 
 
-def problems_of(value: Any) -> Iterator[Problem]:
-    """Everything the checks find in an attrs instance, fields of fields included, with camelCase paths."""
-    for field in attrs.fields(type(value)):
-        for problem in field_problems(field, getattr(value, field.name)):
-            yield problem.under(camel(field.name))
-
-
 def field_problems(field: attrs.Attribute[Any], value: Any) -> Iterator[Problem]:
-    """What one field's own checks, and those of what it holds, find; paths are relative to the field."""
-    if value is None:
-        return
-    for check in field.metadata.get(CHECK, ()):
-        yield from check(value)
-    yield from _inside(value)
-
-
-def _inside(value: Any) -> Iterator[Problem]:
-    if attrs.has(type(value)):
-        yield from problems_of(value)
-    elif isinstance(value, tuple):
-        for index, item in enumerate(value):
-            yield from (problem.under(f"[{index}]") for problem in _inside(item))
-    elif isinstance(value, Mapping):
-        for key, item in value.items():
-            yield from (problem.under(str(key)) for problem in _inside(item))
+    """What one field's own checks find; paths are relative to the field."""
+    if value is not None:
+        for check in field.metadata.get(CHECK, ()):
+            yield from check(value)
 
 
 def camel(name: str) -> str:
@@ -96,20 +80,22 @@ def not_empty(value: str) -> Iterator[Problem]:
 
 
 def words(value: Any) -> Iterator[Problem]:
-    if isinstance(value, str):
+    if not isinstance(value, tuple):
         try:
-            example = json.dumps(shlex.split(value))
+            example = json.dumps(shlex.split(str(value)))
         except ValueError:
             example = "[python, count.py]"
         yield Problem("", "is text where a list is wanted; no shell reads it", f"write {example}")
 
 
 def no_nul(value: Any) -> Iterator[Problem]:
-    texts = value.items() if isinstance(value, Mapping) else enumerate([value] if isinstance(value, str) else value)
+    if isinstance(value, Mapping):
+        texts = [(str(key), text) for key, text in value.items()]
+    else:
+        texts = [(f"[{index}]", text) for index, text in enumerate(value if isinstance(value, tuple) else ())]
     for place, text in texts:
         if isinstance(text, str) and "\0" in text:
-            where = str(place) if isinstance(value, Mapping) else "" if isinstance(value, str) else f"[{place}]"
-            yield Problem(where, "holds a NUL character, which no process can be given")
+            yield Problem(place, "holds a NUL character, which no process can be given")
 
 
 def image(value: str) -> Iterator[Problem]:
@@ -172,18 +158,26 @@ def inner_path(value: str) -> Iterator[Problem]:
 
 def mount_place(value: str) -> Iterator[Problem]:
     yield from absolute_path(value)
-    if value.startswith("/") and posixpath.normpath(value) in _TAKEN:
+    if value.startswith("/") and plain_path(value) in _TAKEN:
         yield Problem("", f"nothing can be mounted on {value!r}", "choose a folder of its own, like /data")
 
 
-_TAKEN = frozenset({"/", "//", "/proc", "/dev", "/sys", "/launcher", "/launcher/files"})
+_TAKEN = frozenset({"/", "/proc", "/dev", "/sys", "/launcher", "/launcher/files"})
+
+
+def plain_path(path: str) -> str:
+    """A path in one spelling: POSIX lets two leading slashes stand, Kubernetes and Linux mean one."""
+    return "/" + posixpath.normpath(path).lstrip("/")
 
 
 def quantity(value: Any) -> Iterator[Problem]:
     try:
-        parse_quantity(value)
+        amount = parse_quantity(value)
     except ValueError as exc:
         yield Problem("", str(exc), "for example 500m, 2 or 8Gi")
+        return
+    if 0 < amount < SMALLEST:
+        yield Problem("", f"{value} is less than Kubernetes can count", "for example 500m")
 
 
 def memory(value: Any) -> Iterator[Problem]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+import stat
+from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 import attrs
 
-from launcher.errors import InvalidSpec, Problem
+from launcher.errors import Problem
 from launcher.job import Job
 
 # Bytes of all files of a job together. A config map holds 1 MiB; the rest is for its names and the pod's.
@@ -30,53 +32,72 @@ class File:
     executable: bool = False
 
 
-def gather(job: Job) -> tuple[File, ...]:
-    """Everything that ``job.files`` names. Raises ``InvalidSpec`` when it can't be read or is too large."""
+def gather(job: Job) -> tuple[tuple[File, ...], list[Problem]]:
+    """Everything that ``job.files`` names, and what is wrong with it: unreadable, too large, there twice."""
     start = job.folder or Path.cwd()
     problems: list[Problem] = []
-    files: dict[str, File] = {}
-    total = 0
+    found: dict[str, File] = {}
+    owners: dict[str, str] = {}
+    room = LIMIT
     for index, given in enumerate(job.files):
+        place = f"files[{index}]"
         try:
             for name, path in _named(start / given, given):
-                total += path.stat().st_size
-                if total > LIMIT or len(files) >= COUNT_LIMIT:
-                    problems.append(_too_much(index, start / given, given))
-                    break
-                files[name] = File(name, path.read_bytes(), os.access(path, os.X_OK))
-        except OSError as exc:
-            problems.append(Problem(f"files[{index}]", f"{exc.filename or given}: {exc.strerror or exc}"))
-    if problems:
-        raise InvalidSpec(problems, f"job {job.name!r}")
-    return tuple(files[name] for name in sorted(files))
+                file = _read(name, path, room)
+                room -= len(file.data)
+                if room < 0 or len(found) >= COUNT_LIMIT:
+                    return (), [*problems, _too_much(place, start / given, given)]
+                if name in found:
+                    problems.append(Problem(place, f"{name!r} comes from {owners[name]!r} too", "rename one"))
+                found[name], owners[name] = file, given
+        except (OSError, ValueError, TypeError) as exc:
+            problems.append(Problem(place, _reason(exc, given)))
+    return tuple(found[name] for name in sorted(found)), problems
 
 
 def _named(path: Path, given: str) -> Iterator[tuple[str, Path]]:
     if not path.is_dir():
-        path.stat()  # raises with the reason, a missing file first of all
         yield path.name, path
         return
-    found = False
+    nothing = True
     for folder, subfolders, names in os.walk(path):
         subfolders[:] = sorted(s for s in subfolders if not s.startswith(".") and s not in _SKIPPED)
         for name in sorted(n for n in names if not n.startswith(".")):
             file = Path(folder, name)
-            if file.is_file():  # a fifo or a socket would be read for ever
-                found = True
+            if file.is_file():  # what else lies in a folder, a socket or a dead link, isn't meant
+                nothing = False
                 yield file.relative_to(path).as_posix(), file
-    if not found:
-        raise FileNotFoundError(0, "holds no files (hidden ones don't travel)", given)
+    if nothing:
+        raise ValueError(f"{given!r} holds no files (hidden ones don't travel)")
 
 
-def _too_much(index: int, path: Path, given: str) -> Problem:
-    sizes = [(file.stat().st_size, name) for name, file in _bounded(_named(path, given))]
+def _read(name: str, path: Path, room: int) -> File:
+    name.encode()  # a name that isn't text can't be sent
+    with open(path, "rb", opener=_without_waiting) as file:
+        mode = os.fstat(file.fileno()).st_mode
+        if not stat.S_ISREG(mode):
+            raise ValueError(f"{name!r} isn't a regular file")
+        return File(name, file.read(room + 1), bool(mode & stat.S_IXUSR))
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    # A fifo that nobody writes to would be waited for.
+    return os.open(path, flags | os.O_NONBLOCK)
+
+
+def _reason(exc: Exception, given: str) -> str:
+    if isinstance(exc, UnicodeEncodeError):
+        return f"a file name below {given!r} isn't UTF-8"
+    if isinstance(exc, OSError):
+        return f"{exc.filename or given}: {exc.strerror or exc}"
+    return str(exc)
+
+
+def _too_much(place: str, path: Path, given: str) -> Problem:
+    sizes = [(file.stat().st_size, name) for name, file in islice(_named(path, given), COUNT_LIMIT)]
     largest = ", ".join(f"{name} ({size:,} bytes)" for size, name in sorted(sizes, reverse=True)[:3])
     return Problem(
-        f"files[{index}]",
+        place,
         f"{given!r} makes more than {LIMIT:,} bytes or {COUNT_LIMIT:,} files; the largest: {largest}",
         "name only what the job runs; data belongs into a connection, code for good into the image",
     )
-
-
-def _bounded(items: Iterator[tuple[str, Path]]) -> Iterable[tuple[str, Path]]:
-    return (item for _, item in zip(range(COUNT_LIMIT), items, strict=False))

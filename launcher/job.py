@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Self
 
 import attrs
 
-from launcher import fields
+from launcher import codec, fields, yamltext
 from launcher.backend import Mode, frozen_list, frozen_mapping
 from launcher.fields import checked
 from launcher.quantity import parse_duration
@@ -17,19 +18,15 @@ from launcher.quantity import parse_duration
 OUTPUTS = "/launcher/outputs"
 
 
-def _texts(value: Any) -> Any:
-    return (value,) if isinstance(value, str) else tuple(value)
-
-
 def _words(value: Any) -> Any:
-    # Text stays text, for the check to name; tuple() would take it apart into letters.
-    return value if isinstance(value, str) else tuple(value)
+    # What isn't a list stays what it is, for the check to name; tuple() would take text apart into letters.
+    return tuple(value) if isinstance(value, list | tuple) else value
 
 
 def _amount(value: Any) -> Any:
     """A quantity as text: ``0.5`` and ``"500m"`` are both welcome."""
     if isinstance(value, float):
-        return f"{value:f}".rstrip("0").rstrip(".")
+        return format(Decimal(repr(value)), "f").removesuffix(".0")
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
@@ -37,7 +34,7 @@ def _duration(value: Any) -> Any:
     # What isn't a duration is kept, and named by the check with everything else that is wrong.
     try:
         return parse_duration(value)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, AttributeError, OverflowError):
         return value
 
 
@@ -84,8 +81,8 @@ class Use:
         kw_only=True,
         converter=attrs.converters.optional(lambda m: Mode(m) if m in set(Mode) else m),
     )
-    include: tuple[str, ...] = attrs.field(default=(), kw_only=True, converter=_texts)
-    exclude: tuple[str, ...] = attrs.field(default=(), kw_only=True, converter=_texts)
+    include: tuple[str, ...] = attrs.field(default=(), kw_only=True, converter=frozen_list)
+    exclude: tuple[str, ...] = attrs.field(default=(), kw_only=True, converter=frozen_list)
 
 
 @attrs.frozen(kw_only=True)
@@ -116,19 +113,21 @@ Container = Mapping[str, Any]
 EnvValue = str | SecretKey | ConfigMapKey
 
 
-def _containers(value: Iterable[Container]) -> tuple[Container, ...]:
-    return tuple(frozen_mapping(item) for item in value)
+def _containers(value: Any) -> Any:
+    return tuple(frozen_mapping(item) if isinstance(item, Mapping) else item for item in frozen_list(value))
 
 
 @attrs.frozen(kw_only=True)
 class Job:
     """What to run, where its data is and what it needs.
 
-    ``files`` are local files and folders (relative to the job's file, or to the current folder) that travel
-    along and are the working directory. ``timeout`` is in seconds, or text like ``"2h"``, and counts from the
-    start of the command. ``outputs`` is the directory whose content is kept, or None. ``init_containers``,
-    ``sidecars``, ``tolerations``, ``affinity`` and ``security_context`` are plain Kubernetes, passed verbatim;
-    ``patch`` is merged over the finished pod, lists of named things by their names.
+    ``command`` and ``args`` are passed as they are written: neither a shell nor Kubernetes replaces anything in
+    them, so ``["sh", "-c", "echo $HOME"]`` is how a shell does. ``files`` are local files and folders (relative
+    to the job's file, or to the current folder) that travel along and are the working directory. ``timeout`` is in
+    seconds, or text like ``"2h"``, and counts from the start of the command. ``outputs`` is the directory whose
+    content is kept, or None. ``init_containers``, ``sidecars``, ``tolerations``, ``affinity`` and
+    ``security_context`` are plain Kubernetes, passed verbatim; ``patch`` is merged over the finished pod, lists of
+    named things by their names.
 
     Example::
 
@@ -137,9 +136,13 @@ class Job:
 
     name: str = attrs.field(metadata=checked(fields.name))
     image: str = attrs.field(metadata=checked(fields.image))
-    command: tuple[str, ...] = attrs.field(default=(), converter=_words, metadata=checked(fields.words, fields.no_nul))
-    args: tuple[str, ...] = attrs.field(default=(), converter=_words, metadata=checked(fields.words, fields.no_nul))
-    files: tuple[str, ...] = attrs.field(default=(), converter=_texts, metadata=checked(fields.no_nul))
+    command: tuple[str, ...] = attrs.field(
+        default=(), converter=_words, metadata=fields.amount(fields.words, fields.no_nul)
+    )
+    args: tuple[str, ...] = attrs.field(
+        default=(), converter=_words, metadata=fields.amount(fields.words, fields.no_nul)
+    )
+    files: tuple[str, ...] = attrs.field(default=(), converter=frozen_list, metadata=checked(fields.no_nul))
     env: Mapping[str, EnvValue] = attrs.field(
         factory=dict, converter=frozen_mapping, metadata=checked(fields.env_names, fields.no_nul)
     )
@@ -149,7 +152,7 @@ class Job:
     timeout: float | None = attrs.field(
         default=None, converter=attrs.converters.optional(_duration), metadata=fields.amount(_is_duration)
     )
-    outputs: str | None = attrs.field(default=OUTPUTS, metadata=checked(fields.absolute_path))
+    outputs: str | None = attrs.field(default=OUTPUTS, metadata=checked(fields.mount_place))
     labels: Mapping[str, str] = attrs.field(
         factory=dict, converter=frozen_mapping, metadata=checked(fields.label_keys, fields.label_values)
     )
@@ -164,7 +167,7 @@ class Job:
         default=None, metadata=checked(fields.one_of("Always", "IfNotPresent", "Never"))
     )
     image_pull_secrets: tuple[str, ...] = attrs.field(
-        default=(), converter=_texts, metadata=checked(fields.object_names)
+        default=(), converter=frozen_list, metadata=checked(fields.object_names)
     )
     priority_class: str | None = attrs.field(default=None, metadata=checked(fields.object_name))
     security_context: Container | None = attrs.field(default=None, converter=attrs.converters.optional(frozen_mapping))
@@ -184,8 +187,6 @@ class Job:
     @classmethod
     def load(cls, path: str | Path) -> Self:
         """A job from a YAML or JSON file. Raises ``InvalidSpec`` with everything that is wrong in it."""
-        from launcher import codec, yamltext
-
         file = Path(path)
         return codec.structure(yamltext.read(file), cls, source=str(path), folder=file.resolve().parent)
 
@@ -195,6 +196,4 @@ class Job:
 
     def to_yaml(self) -> str:
         """The job as YAML, such that ``Job.load`` gives an equal one."""
-        from launcher import codec
-
         return codec.to_yaml(self)

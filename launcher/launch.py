@@ -12,7 +12,7 @@ from typing import Self
 
 import attrs
 
-from launcher import cluster, files, names
+from launcher import cluster, codec, files, names
 from launcher.catalog import Catalog, Resolved, resolve
 from launcher.collect import Result, recall
 from launcher.connection import Connection
@@ -60,7 +60,7 @@ class Launcher:
 
     def __init__(self, settings: Settings | None = None, *, registry: Registry | None = None) -> None:
         """Raises ``InvalidSpec`` when a connection of the settings is wrong."""
-        self.settings = settings if settings is not None else Settings.load()
+        self.settings = _checked(settings) if settings is not None else Settings.load()
         self.registry = registry if registry is not None else Registry.installed()
         self.catalog = Catalog.of(self.settings, self.registry)
         self._id = secrets.token_hex(5)
@@ -168,6 +168,7 @@ class Launcher:
         if run_id is not None and not names.is_run_id(run_id):
             raise InvalidSpec([Problem("run_id", f"{run_id!r} can't name a pod", "lower case, digits and '-'")])
         chosen = getattr(self, "cluster", None)
+        gathered, problems = files.gather(job)
         return Circumstances(
             run_id=run_id or names.new_run_id(job.name),
             namespace=chosen.namespace if chosen else self.settings.namespace or cluster.DEFAULT_NAMESPACE,
@@ -176,7 +177,8 @@ class Launcher:
             store=self._store(local=local),
             store_is_default=self.settings.artifacts_store is None,
             agent_image=self.settings.agent_image,
-            files=files.gather(job),
+            files=gathered,
+            problems=tuple(problems),
         )
 
     def _follow(self, ref: PodRef, record: RunRecord, feed: Feed, facts: Facts, warnings: tuple[str, ...]) -> Run:
@@ -285,6 +287,15 @@ async def run(job: Job, settings: Settings | None = None, *, check: bool = True)
     """
     async with Launcher(settings) as pad:
         return await pad.run(job, check=check)
+
+
+def _checked(settings: Settings) -> Settings:
+    """Settings that were made in Python, held to the same rules as a file's."""
+    settings, problems = codec.sound(settings)
+    problems += settings.problems()
+    if problems:
+        raise InvalidSpec(problems, "the settings")
+    return settings
 
 
 def _info(state: PodState) -> RunInfo:

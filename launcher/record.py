@@ -14,8 +14,9 @@ from typing import Any, TypeVar
 
 import attrs
 
-from launcher import codec, yamltext
+from launcher import codec
 from launcher.backend import frozen_list, frozen_mapping
+from launcher.errors import InvalidSpec, Problem
 
 T = TypeVar("T")
 
@@ -157,7 +158,11 @@ def dumps(value: Any) -> str:
 
 def loads(text: str | bytes, cls: type[T]) -> T:
     """The value again. Raises ``InvalidSpec``: what stands in a pod or a store may be anything."""
-    return codec.structure(yamltext.parse(text), cls)
+    try:
+        raw = json.loads(text)
+    except (ValueError, RecursionError) as exc:
+        raise InvalidSpec([Problem("", "it isn't JSON")], cls.__name__) from exc
+    return codec.structure(raw, cls, source=cls.__name__)
 
 
 def digest(text: str) -> str:

@@ -83,10 +83,14 @@ def _usable(kind: str, point: EntryPoint) -> Backend:
     missing = [name for name in _MEMBERS if not hasattr(backend, name)]
     if missing:
         raise PluginError(f"the plugin for {kind!r} ({_origin(point)}) lacks {', '.join(missing)}")
-    if not attrs.has(backend.schema) or not set(backend.modes) <= set(Mode):
+    if not attrs.has(backend.schema) or not _known_modes(backend.modes):
         raise PluginError(f"the plugin for {kind!r} ({_origin(point)}) needs an attrs class as schema and known modes")
     loaded: Backend = backend
     return loaded
+
+
+def _known_modes(modes: Any) -> bool:
+    return isinstance(modes, list | tuple) and bool(modes) and all(mode in list(Mode) for mode in modes)
 
 
 _MEMBERS = ("schema", "modes", "credentials", "problems", "needs", "mount", "remote", "classify")

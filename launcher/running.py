@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any
 
@@ -80,7 +80,7 @@ class Run:
         """Where the run is: queued, scheduling, mounting, pulling, fetching, running, saving, ended."""
         return self._follower.phase
 
-    async def events(self) -> AsyncIterator[RunEvent]:
+    async def events(self) -> AsyncGenerator[RunEvent]:
         """Everything that has happened, from the start, and what happens, until the run has ended."""
         seen = 0
         while True:
@@ -92,7 +92,7 @@ class Run:
             self._news.clear()
             await self._news.wait()
 
-    async def logs(self) -> AsyncIterator[LogLine]:
+    async def logs(self) -> AsyncGenerator[LogLine]:
         """The lines of the job's container, from the first, as they come, until it has ended.
 
         Of a run whose pod is gone, what the store holds. Raises ``Forbidden`` without the right to read logs.
@@ -114,7 +114,7 @@ class Run:
                 self._idle.set()
 
     async def wait(self) -> Result:
-        """The result, once the run has ended. Never raises for a failed job, but ``ClusterError`` when it is lost sight of."""
+        """The result, once the run has ended, well or not. Raises ``ClusterError`` when it is lost sight of."""
         return await asyncio.shield(self._result)
 
     async def cancel(self, grace: int = CANCEL_GRACE) -> Result:
@@ -177,7 +177,7 @@ class Run:
         except LauncherError as exc:
             self._log.failure = f"the log can't be read: {exc}"
 
-    async def _lines(self) -> AsyncIterator[LogLine]:
+    async def _lines(self) -> AsyncGenerator[LogLine]:
         await self._follower.started.wait()
         state = self._follower.state
         main = state.container("main") if state else None
@@ -201,7 +201,7 @@ class Run:
                 return True
         return True
 
-    async def _saved_lines(self) -> AsyncIterator[LogLine]:
+    async def _saved_lines(self) -> AsyncGenerator[LogLine]:
         store = self._around.store
         if store is not None and not store.out_of_reach and self.record.saved_by:
             async for line in stored_lines(store, self.id):
@@ -235,12 +235,13 @@ class PastRun:
         self._result = result
         self._store = store
 
-    async def events(self) -> AsyncIterator[RunEvent]:
+    async def events(self) -> AsyncGenerator[RunEvent]:
         """Nothing: what happened is in the result."""
-        for event in ():
+        nothing: tuple[RunEvent, ...] = ()
+        for event in nothing:
             yield event
 
-    async def logs(self) -> AsyncIterator[LogLine]:
+    async def logs(self) -> AsyncGenerator[LogLine]:
         """The log as the store holds it."""
         async for line in stored_lines(self._store, self.id):
             yield line
@@ -254,7 +255,7 @@ class PastRun:
         return self._result
 
 
-async def stored_lines(store: Store, run_id: str) -> AsyncIterator[LogLine]:
+async def stored_lines(store: Store, run_id: str) -> AsyncGenerator[LogLine]:
     """The lines of a run's log in the store; none when it holds no log."""
     try:
         async with store.open() as files:

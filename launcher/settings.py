@@ -27,7 +27,7 @@ FILE_NAME = "launcher.yaml"
 NODE_STORE = "/var/lib/podlauncher/artifacts"
 
 # Fields of a job that a team may set for all its jobs: all but what makes it that job.
-_NO_DEFAULT = frozenset({"name", "command", "args", "files", "connections", "folder"})
+_NO_DEFAULT = frozenset({"name", "image", "command", "args", "files", "connections", "folder"})
 
 
 @attrs.frozen

@@ -60,7 +60,7 @@ class Store:
     @property
     def root(self) -> Path | None:
         """The folder, when the client sees the same files as the pods."""
-        remote = self.resolved.backend.remote(self.resolved.schema, {})
+        remote = self.resolved.remote()
         if remote is None or remote.protocol != "file" or not self.local:
             return None
         return Path(remote.root)
@@ -69,7 +69,7 @@ class Store:
     def out_of_reach(self) -> str:
         """Why the client can't open it; empty when it can try."""
         name = self.resolved.connection.name
-        remote = self.resolved.backend.remote(self.resolved.schema, {})
+        remote = self.resolved.remote()
         if remote is None:
             return f"the store {name!r} is a volume of the cluster: only its pods can read it"
         if remote.protocol == "file" and not self.local:
@@ -87,7 +87,7 @@ class Store:
         from launcher.check import translated
         from launcher.transfer.remote import opened
 
-        remote = self.resolved.backend.remote(self.resolved.schema, await self._secrets())
+        remote = self.resolved.remote(await self._secrets())
         assert remote is not None  # out_of_reach said so  # noqa: S101
         async with opened(remote) as fs:
             yield Bucket(fs, remote.root, lambda exc: translated(exc, self.resolved, remote))

@@ -24,7 +24,11 @@ NODE_LIMIT = 200_000
 # Levels of nesting: a pod with affinity has about 12, and the parser's own stack ends near 1,000.
 DEPTH_LIMIT = 100
 
-_NUL_OR_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
+# Digits of a number: more than any count here needs, and fewer than Python refuses to print.
+DIGITS = 100
+
+# Characters that only escapes keep: controls, and what YAML takes for a line's end.
+_ODD = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ufeff\ud800-\udfff\ufffe\uffff]")
 
 
 def read(path: Path) -> Any:
@@ -41,8 +45,9 @@ def _bytes(path: Path) -> bytes:
     try:
         with path.open("rb") as file:
             data = file.read(FILE_LIMIT + 1)
-    except OSError as exc:
-        raise InvalidSpec([Problem("", f"it can't be read: {exc.strerror or exc}")], str(path)) from exc
+    except (OSError, ValueError) as exc:
+        reason = exc.strerror if isinstance(exc, OSError) and exc.strerror else exc
+        raise InvalidSpec([Problem("", f"it can't be read: {reason}")], str(path)) from exc
     if len(data) > FILE_LIMIT:
         raise InvalidSpec([Problem("", f"it is larger than {FILE_LIMIT // 1000} kB")], str(path))
     return data
@@ -75,7 +80,9 @@ def _bound(text: str) -> None:
     open_anchors: list[tuple[str | None, int]] = []
     for event in yaml.parse(text, yaml.CSafeLoader):
         if isinstance(event, yaml.AliasEvent):
-            nodes += sizes.get(event.anchor, 1)
+            if event.anchor not in sizes:
+                raise ValueError(f"the alias *{event.anchor} stands inside what it names")
+            nodes += sizes[event.anchor]
         elif isinstance(event, yaml.CollectionStartEvent):
             depth += 1
             open_anchors.append((event.anchor, nodes))
@@ -87,6 +94,8 @@ def _bound(text: str) -> None:
                 sizes[anchor] = nodes - before
         elif isinstance(event, yaml.ScalarEvent):
             nodes += 1
+            if event.anchor:
+                sizes[event.anchor] = 1
         if depth > DEPTH_LIMIT or nodes > NODE_LIMIT:
             raise ValueError(f"it nests deeper than {DEPTH_LIMIT} levels or unfolds to over {NODE_LIMIT} values")
 
@@ -128,7 +137,11 @@ class _Dumper(yaml.SafeDumper):
 
 
 def _text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
-    style = "|" if "\n" in value and value.isascii() and not _NUL_OR_CONTROL.search(value) else None
+    style = None
+    if _ODD.search(value):
+        style = '"'
+    elif "\n" in value and value.isascii():
+        style = "|"
     return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
 
 
@@ -145,11 +158,13 @@ _PLAIN = {
     "merge": (r"<<", "<"),
 }
 for _tag, (_pattern, _first) in _PLAIN.items():
-    _Loader.add_implicit_resolver(
-        f"tag:yaml.org,2002:{_tag}",
-        re.compile(f"^(?:{_pattern})$"),
-        ["" if ch == "\0" else ch for ch in _first],
-    )
+    # The dumper has them beside its own of YAML 1.1, so that what it writes plainly is text to both.
+    for _class in (_Loader, _Dumper):
+        _class.add_implicit_resolver(
+            f"tag:yaml.org,2002:{_tag}",
+            re.compile(f"^(?:{_pattern})$"),
+            ["" if ch == "\0" else ch for ch in _first],
+        )
 
 
 def _int(loader: _Loader, node: yaml.ScalarNode) -> int:
@@ -157,6 +172,8 @@ def _int(loader: _Loader, node: yaml.ScalarNode) -> int:
     text = loader.construct_scalar(node)
     sign = -1 if text.startswith("-") else 1
     digits = text.lstrip("+-")
+    if len(digits) > DIGITS:
+        raise ValueError(f"it holds a number of {len(digits)} digits")
     base = {"0x": 16, "0o": 8}.get(digits[:2], 10)
     return sign * int(digits[2:] if base != 10 else digits, base)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any, Self
 
@@ -50,7 +50,7 @@ class Feed:
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
 
-    async def states(self, name: str) -> AsyncIterator[PodState]:
+    async def states(self, name: str) -> AsyncGenerator[PodState]:
         """The states of one pod: the latest known first, then each change; ends after a state that is ``gone``.
 
         Raises what ended the watch, if something did. A pod that isn't there yet is waited for.

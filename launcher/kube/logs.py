@@ -7,7 +7,7 @@ seen of that second is passed over.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from datetime import UTC, datetime
 
@@ -70,7 +70,7 @@ async def follow(
     still_running: Callable[[], Awaitable[bool]],
     *,
     attempt: int = 1,
-) -> AsyncIterator[LogLine]:
+) -> AsyncGenerator[LogLine]:
     """Every line from the first, until the container has ended.
 
     ``still_running`` is asked when a stream ends: whether that was a cut and not the end. A pod that is gone ends
@@ -101,7 +101,7 @@ def _passing(exc: ClusterError) -> bool:
 
 async def _stream(
     session: Session, ref: PodRef, container: str, position: _Position, attempt: int
-) -> AsyncIterator[LogLine]:
+) -> AsyncGenerator[LogLine]:
     query = {"container": container, "follow": "true", "timestamps": "true"}
     if position.stamp:
         query["sinceTime"] = position.stamp[:19] + "Z"

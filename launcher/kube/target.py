@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -77,7 +78,11 @@ class Context:
 
 @attrs.frozen
 class InCluster:
-    """The API server of the cluster that this process runs in, with a token mounted at ``folder``."""
+    """The API server of the cluster that this process runs in, with a token mounted at ``folder``.
+
+    Plain HTTP is spoken only to this machine's own loopback, and only where no certificate is given: that is how
+    the local cluster's pods reach it. Everything else is HTTPS.
+    """
 
     host: str
     port: str
@@ -88,20 +93,45 @@ class InCluster:
     async def client(self) -> Any:
         from kubernetes_asyncio.client import ApiClient, Configuration
         from kubernetes_asyncio.config.config_exception import ConfigException
-        from kubernetes_asyncio.config.incluster_config import InClusterConfigLoader
 
         configuration = Configuration()
         configuration.connection_pool_maxsize = CONNECTIONS
+        try:
+            if self._plain():
+                token = (self.folder / "token").read_text().strip()
+                configuration.host = f"http://{_bracketed(self.host)}:{self.port}"
+                configuration.api_key["BearerToken"] = f"Bearer {token}"
+            else:
+                self._secured(configuration)
+        except (ConfigException, OSError) as exc:
+            raise ClusterUnreachable(f"{self.name} can't be used: {exc}") from exc
+        return ApiClient(configuration)
+
+    def _plain(self) -> bool:
+        certificate = self.folder / "ca.crt"
+        return _is_loopback(self.host) and certificate.is_file() and certificate.stat().st_size == 0
+
+    def _secured(self, configuration: Any) -> None:
+        from kubernetes_asyncio.config.incluster_config import InClusterConfigLoader
+
         loader = InClusterConfigLoader(
             token_filename=str(self.folder / "token"),
             cert_filename=str(self.folder / "ca.crt"),
             environ={"KUBERNETES_SERVICE_HOST": self.host, "KUBERNETES_SERVICE_PORT": self.port},
         )
-        try:
-            loader.load_and_set(configuration)
-        except (ConfigException, OSError) as exc:
-            raise ClusterUnreachable(f"{self.name} can't be used: {exc}") from exc
-        return ApiClient(configuration)
+        loader.load_and_set(configuration)
+
+
+def _is_loopback(host: str) -> bool:
+    # By address alone: a name could be made to point anywhere.
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
 
 
 # Connections at once to one server: a watch or log stream holds one each, and 50 runs in flight follow

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any
 
@@ -36,7 +36,7 @@ class _Expired(Exception):
     """The version to go on from is no longer kept by the server (410 Gone)."""
 
 
-async def watch(session: Session, path: str, *, labels: str = "", fields: str = "") -> AsyncIterator[Event]:
+async def watch(session: Session, path: str, *, labels: str = "", fields: str = "") -> AsyncGenerator[Event]:
     """Every object at ``path`` that matches, and every change to one, for ever.
 
     Starts with what is there, then one SYNCED, then changes. Lost connections are renewed without a gap, and after
@@ -96,7 +96,7 @@ def _remember(known: dict[str, dict[str, Any]], event: Event) -> None:
         known[uid] = event.object
 
 
-async def _continuous(session: Session, path: str, selector: dict[str, str], version: str) -> AsyncIterator[Event]:
+async def _continuous(session: Session, path: str, selector: dict[str, str], version: str) -> AsyncGenerator[Event]:
     pause = FIRST_PAUSE
     while True:
         try:
@@ -115,7 +115,7 @@ async def _continuous(session: Session, path: str, selector: dict[str, str], ver
         pause = min(pause * 2, LONGEST_PAUSE)
 
 
-async def _stream(session: Session, path: str, selector: dict[str, str], version: str) -> AsyncIterator[Event]:
+async def _stream(session: Session, path: str, selector: dict[str, str], version: str) -> AsyncGenerator[Event]:
     query = {
         **selector,
         "watch": "1",

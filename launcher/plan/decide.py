@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from launcher import codec, fields
+from launcher import codec
 from launcher.backend import Mode, NeedKind
 from launcher.catalog import Catalog, Resolved
 from launcher.errors import InvalidSpec, PluginError, Problem
 from launcher.facts import Facts, Wanted
 from launcher.job import ConfigMapKey, Job, SecretKey
-from launcher.plan.checks import cluster_problems, collisions, env_problems, environment_clashes
+from launcher.plan.checks import cluster_problems, collisions, env_problems, environment_clashes, used_twice
 from launcher.plan.storing import agent_problems, client_reaches, planned_store, store_problems, store_record
 from launcher.plan.uses import planned, uses_of
 from launcher.plan.values import AGENT_HINT, Circumstances, Plan, PlannedStore, PlannedUse
@@ -21,9 +21,9 @@ def wanted(job: Job, catalog: Catalog, store: Resolved | None, *, store_is_defau
     """What must be looked up for a job; what can't be resolved is left to ``plan`` to name."""
     resolved = [r for use in uses_of(job) if isinstance(r := catalog.entries.get(use.name), Resolved)]
     # The default store may be made by the node; one that somebody named must be there, like any connection.
-    needs = {need for r in resolved for need in r.backend.needs(r.schema)}
+    needs = {need for r in resolved for need in r.needs()}
     if store is not None and not store_is_default:
-        needs |= {need for need in store.backend.needs(store.schema) if need.kind is not NeedKind.HOST_PATH}
+        needs |= {need for need in store.needs() if need.kind is not NeedKind.HOST_PATH}
     stores = [store] if store is not None else []
     secrets = {r.secret.name for r in (*resolved, *stores) if r.secret}
     maps = {r.connection.config_map.name for r in resolved if r.connection.config_map}
@@ -37,10 +37,10 @@ def wanted(job: Job, catalog: Catalog, store: Resolved | None, *, store_is_defau
 
 def plan(job: Job, around: Circumstances, facts: Facts) -> Plan:
     """The plan of one run. Raises ``InvalidSpec`` with all problems, ``PluginError`` for a plugin that is missing."""
-    problems = [
-        *fields.problems_of(job),
+    job, problems = codec.sound(job)
+    problems += [
+        *around.problems,
         *cluster_problems(facts, around.namespace),
-        *env_problems(job, facts),
     ]
     uses: list[PlannedUse] = []
     for index, use in enumerate(uses_of(job)):
@@ -51,7 +51,7 @@ def plan(job: Job, around: Circumstances, facts: Facts) -> Plan:
             problems.extend(problem.under(place) for problem in exc.problems)
         except PluginError as exc:
             problems.append(Problem(place, str(exc)))
-    problems += [*collisions(job, uses), *environment_clashes(uses)]
+    problems += [*env_problems(job, facts, uses), *used_twice(uses), *collisions(job, uses), *environment_clashes(uses)]
     agents = facts.local or facts.assumed or bool(around.agent_image)
     store = planned_store(job, around, facts)
     problems += agent_problems(job, uses, store, agents=agents)

@@ -21,11 +21,11 @@ def planned_store(job: Job, around: Circumstances, facts: Facts) -> PlannedStore
     if not resolved.is_volume:
         return PlannedStore(resolved=resolved, mount=None)
     use = MountUse(resolved.connection.name, resolved.schema, job.outputs or "", around.run_id, False, create=True)
-    return PlannedStore(resolved=resolved, mount=resolved.backend.mount(use, facts))
+    return PlannedStore(resolved=resolved, mount=resolved.mount(use, facts))
 
 
 def client_reaches(store: PlannedStore, facts: Facts) -> bool:
-    remote = store.resolved.backend.remote(store.resolved.schema, {}) if store.mount else None
+    remote = store.resolved.remote() if store.mount else None
     return facts.local and remote is not None and remote.protocol == "file"
 
 
@@ -64,7 +64,7 @@ def _missing(store: Resolved, facts: Facts, around: Circumstances) -> Iterator[P
     # A store's folder may be made by the node, so only what can't be made counts.
     if around.store_is_default:
         return
-    for need in store.backend.needs(store.schema):
+    for need in store.needs():
         if need.kind is not NeedKind.HOST_PATH and facts.missing(need):
             yield Problem("", f"needs {NEEDS[need.kind].format(need.name)}, which isn't there")
     if store.secret:
@@ -73,7 +73,7 @@ def _missing(store: Resolved, facts: Facts, around: Circumstances) -> Iterator[P
 
 def store_record(store: PlannedStore, run_id: str) -> StoreRecord:
     resolved = store.resolved
-    remote = resolved.backend.remote(resolved.schema, {})
+    remote = resolved.remote()
     if remote is None:
         url = f"{resolved.connection.kind} {resolved.connection.name}, {run_id}"
     else:

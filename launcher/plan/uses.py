@@ -33,7 +33,7 @@ def planned(use: Use, catalog: Catalog, facts: Facts) -> PlannedUse:
         resolved=resolved,
         mode=mode,
         mount_path=use.mount_path or resolved.mount_path or _default_path(use.name),
-        sub_path=posixpath.normpath(use.sub_path) if use.sub_path else "",
+        sub_path=_inner(use.sub_path),
         read_only=read_only,
         include=use.include,
         exclude=use.exclude,
@@ -48,9 +48,14 @@ def planned(use: Use, catalog: Catalog, facts: Facts) -> PlannedUse:
     return planned
 
 
+def _inner(sub_path: str | None) -> str:
+    plain = posixpath.normpath(sub_path) if sub_path else "."
+    return "" if plain == "." else plain
+
+
 def _mount(use: PlannedUse, facts: Facts) -> Mount:
     resolved = use.resolved
-    return resolved.backend.mount(
+    return resolved.mount(
         MountUse(use.name, resolved.schema, use.mount_path, use.sub_path, use.read_only, use.secret), facts
     )
 
@@ -71,7 +76,7 @@ def _widened(use: Use, resolved: Resolved, mode: Mode) -> Iterator[Problem]:
 
 def _missing(resolved: Resolved, facts: Facts) -> Iterator[Problem]:
     name = resolved.connection.name
-    for need in resolved.backend.needs(resolved.schema):
+    for need in resolved.needs():
         if facts.missing(need):
             yield Problem("", f"{name!r} needs {NEEDS[need.kind].format(need.name)}, which isn't there")
     if resolved.secret:

@@ -6,6 +6,7 @@ import attrs
 
 from launcher.backend import Mode, Mount
 from launcher.catalog import Catalog, Resolved
+from launcher.errors import Problem
 from launcher.files import File
 from launcher.job import Job
 from launcher.record import RunRecord
@@ -84,3 +85,5 @@ class Circumstances:
     store_is_default: bool = False
     agent_image: str | None = None
     files: tuple[File, ...] = attrs.field(default=(), repr=False)
+    problems: tuple[Problem, ...] = ()
+    """What is wrong with the files, for the plan to tell with everything else."""

@@ -40,9 +40,9 @@ def main(plan: Plan, placed: Iterable[Placed]) -> dict[str, Any]:
     job = plan.job
     container: dict[str, Any] = {"name": MAIN, "image": job.image}
     if job.command:
-        container["command"] = list(job.command)
+        container["command"] = [_literal(word) for word in job.command]
     if job.args:
-        container["args"] = list(job.args)
+        container["args"] = [_literal(word) for word in job.args]
     directory = job.working_dir or (FILES_PATH if plan.files else None)
     if directory:
         container["workingDir"] = directory
@@ -155,7 +155,7 @@ def _connections(plan: Plan) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     for use in plan.uses:
         if use.mode is Mode.STREAM:
-            remote = use.resolved.backend.remote(use.resolved.schema, {})
+            remote = use.resolved.remote()
             place = {"url": f"{remote.url}/{use.sub_path}".rstrip("/") if remote else ""}
         else:
             place = {"path": use.mount_path}
@@ -178,7 +178,7 @@ def _streamed_env(use: PlannedUse) -> Iterable[dict[str, Any]]:
     secret = use.resolved.secret
     if use.mode is not Mode.STREAM or secret is None or secret.mount_path:
         return
-    remote = use.resolved.backend.remote(use.resolved.schema, {})
+    remote = use.resolved.remote()
     for name, key in (remote.environment if remote else {}).items():
         if not secret.items or key in secret.items:
             # Optional: a plugin names every key it could use, and not every secret has all of them.
@@ -195,8 +195,8 @@ def _env_value(value: EnvValue) -> dict[str, Any]:
 
 
 def _literal(value: str) -> str:
-    """A value that means what it says: Kubernetes would replace ``$(NAME)`` in it."""
-    return value.replace("$(", "$$(")
+    """Text that arrives as it is written: Kubernetes would replace ``$(NAME)``, and read ``$$`` as ``$``."""
+    return value.replace("$", "$$") if "$(" in value or "$$" in value else value
 
 
 def _resources(resources: Resources) -> dict[str, str]:

@@ -56,7 +56,7 @@ def build(plan: Plan) -> Manifest:
     }
     extras = {"initContainers": _extras(plan)} if plan.job.init_containers or plan.job.sidecars else {}
     if extras or plan.job.patch:
-        pod = patch.patched(pod, {"spec": extras}, plan.job.patch or {})
+        pod = patch.patched(plan, pod, {"spec": extras}, plan.job.patch or {})
     return Manifest(pod, (_files_object(plan),) if plan.files else ())
 
 
