@@ -1,0 +1,183 @@
+"""How objects go: grace, finalizers, preconditions, and what a removal takes along.
+
+Owned objects and the content of namespaces are collected before a call returns, where a real cluster's
+controllers take a moment. Raises ``StatusError`` for what it refuses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+import attrs
+
+from launcher.local.api.intake import rfc3339
+from launcher.local.api.resources import BY_KIND, Resource
+from launcher.local.api.status import conflict, forbidden
+from launcher.local.api.store import Store, Stored, owners
+
+_NAMESPACE = BY_KIND["Namespace"]
+
+# Namespaces that every cluster has and that can't be deleted.
+_LASTING = ("default", "kube-system", "kube-public")
+
+_ENDED = ("Succeeded", "Failed")
+
+
+@attrs.frozen
+class Deletion:
+    """How to delete: ``grace`` in seconds, None for the object's own; ``uid`` and ``version``, when given,
+    are what the object must still have; ``orphan`` keeps what it owns; a dry run deletes nothing.
+    """
+
+    grace: int | None = None
+    uid: str = ""
+    version: str = ""
+    orphan: bool = False
+    dry_run: bool = False
+
+    def check(self, resource: Resource, stored: Stored) -> None:
+        """Raises 409 when the object is another one, or no longer the same."""
+        name, uid, version = stored.key[1], stored.metadata["uid"], str(stored.version)
+        if self.uid and self.uid != uid:
+            raise conflict(
+                resource.kind,
+                name,
+                f"the UID in the precondition ({self.uid[:60]}) does not match the UID in record ({uid})."
+                " The object might have been deleted and then recreated",
+            )
+        if self.version and self.version != version:
+            raise conflict(
+                resource.kind,
+                name,
+                f"the ResourceVersion in the precondition ({self.version[:60]}) does not match"
+                f" the ResourceVersion in record ({version}). The object might have been modified",
+            )
+
+
+class Removal:
+    """Deletes objects of one store."""
+
+    def __init__(self, store: Store, now: Callable[[], datetime]) -> None:
+        self._store = store
+        self._now = now
+        # Removed objects whose dependents are still to be looked at: (uid, namespace).
+        self._removed: list[tuple[str, str]] = []
+
+    def delete(self, resource: Resource, stored: Stored, deletion: Deletion) -> Stored:
+        """Delete one object: at once, or marked and left to its finalizers or its node. Its last state."""
+        deletion.check(resource, stored)
+        if resource is _NAMESPACE and stored.key[1] in _LASTING:
+            raise forbidden(resource, stored.key[1], "this namespace may not be deleted")
+        if deletion.orphan:
+            for kind, dependent in self._store.owned_by(stored.metadata["uid"]):
+                self._disown(kind, dependent, stored.metadata["uid"])
+        last = self._delete(resource, stored, deletion.grace)
+        self._settle()
+        return last
+
+    def remove(self, resource: Resource, stored: Stored) -> Stored:
+        """Remove one object now, with all that follows."""
+        last = self._remove(resource, stored)
+        self._settle()
+        return last
+
+    def collect_orphan(self, resource: Resource, stored: Stored) -> None:
+        """Delete an object that names owners of which none exists."""
+        named = owners(stored.object)
+        if named and not any(self._store.exists(uid) for uid in named):
+            self._delete(resource, stored)
+            self._settle()
+
+    def _delete(self, resource: Resource, stored: Stored, grace: int | None = None) -> Stored:
+        if resource is _NAMESPACE:
+            return self._empty_namespace(stored)
+        if resource.graceful:
+            marked = self._mark_gracefully(resource, stored, grace)
+            if marked.metadata["deletionGracePeriodSeconds"] or marked.metadata.get("finalizers"):
+                return marked
+            return self._remove(resource, marked)
+        if not stored.metadata.get("finalizers"):
+            return self._remove(resource, stored)
+        if "deletionTimestamp" in stored.metadata:
+            return stored
+        return self._mark(resource, stored, self._now(), 0)
+
+    def _mark_gracefully(self, resource: Resource, stored: Stored, asked: int | None) -> Stored:
+        spec, metadata = stored.object["spec"], stored.metadata
+        grace: int = spec["terminationGracePeriodSeconds"] if asked is None else asked
+        if not spec.get("nodeName") or stored.object["status"].get("phase") in _ENDED:
+            grace = 0
+        # A negative grace is one second, in Kubernetes too.
+        grace = 1 if grace < 0 else grace
+        if "deletionTimestamp" not in metadata:
+            return self._mark(resource, stored, _after(self._now(), grace), grace)
+        before = min(metadata["deletionGracePeriodSeconds"], _LONGEST_GRACE)
+        if asked is None or grace >= before:
+            return stored
+        # Counted from the first request, but never back into the past.
+        first = datetime.fromisoformat(metadata["deletionTimestamp"]) - timedelta(seconds=before)
+        return self._mark(resource, stored, max(_after(first, grace), self._now()), grace)
+
+    def _mark(self, resource: Resource, stored: Stored, when: datetime, grace: int) -> Stored:
+        marks = {"deletionTimestamp": rfc3339(when), "deletionGracePeriodSeconds": grace}
+        if resource.counted and "deletionTimestamp" not in stored.metadata:
+            marks["generation"] = stored.metadata["generation"] + 1
+        return self._store.put(resource, {**stored.object, "metadata": {**stored.metadata, **marks}})
+
+    def _remove(self, resource: Resource, stored: Stored) -> Stored:
+        last = self._store.remove(resource, stored)
+        self._removed.append((stored.metadata["uid"], stored.key[0]))
+        return last
+
+    def _settle(self) -> None:
+        # A list and a loop, not recursion: chains of owners may be as long as somebody likes.
+        while self._removed:
+            uid, namespace = self._removed.pop()
+            for resource, dependent in self._store.owned_by(uid):
+                self._release(resource, dependent)
+            self._finish_namespace(namespace)
+
+    def _release(self, resource: Resource, dependent: Stored) -> None:
+        """One of its owners is gone: it loses the reference, and with its last owner it goes too."""
+        for uid in owners(dependent.object):
+            if self._store.exists(uid):
+                continue
+            if len(owners(dependent.object)) > 1:
+                dependent = self._disown(resource, dependent, uid)
+            elif "deletionTimestamp" not in dependent.metadata:
+                self._delete(resource, dependent)
+
+    def _disown(self, resource: Resource, dependent: Stored, uid: str) -> Stored:
+        metadata = dict(dependent.metadata)
+        references = metadata.pop("ownerReferences", [])
+        if kept := [reference for reference in references if reference.get("uid") != uid]:
+            metadata["ownerReferences"] = kept
+        return self._store.put(resource, {**dependent.object, "metadata": metadata})
+
+    def _empty_namespace(self, namespace: Stored) -> Stored:
+        if "deletionTimestamp" not in namespace.metadata:
+            ending = {**namespace.object, "status": {**namespace.object["status"], "phase": "Terminating"}}
+            metadata = {**namespace.metadata, "deletionTimestamp": rfc3339(self._now())}
+            namespace = self._store.put(_NAMESPACE, {**ending, "metadata": metadata})
+        for resource, stored in self._store.in_namespace(namespace.key[1]):
+            if "deletionTimestamp" not in stored.metadata:
+                self._delete(resource, stored)
+        # With nothing in it no removal would finish it.
+        self._finish_namespace(namespace.key[1])
+        return namespace
+
+    def _finish_namespace(self, name: str) -> None:
+        namespace = self._store.tables[_NAMESPACE].get("", name)
+        if namespace is None or "deletionTimestamp" not in namespace.metadata or self._store.holds(name):
+            return
+        if not namespace.metadata.get("finalizers"):
+            self._remove(_NAMESPACE, namespace)
+
+
+# Seconds: longer than anybody waits (a century), short enough for a calendar to hold.
+_LONGEST_GRACE = 100 * 365 * 24 * 3600
+
+
+def _after(moment: datetime, grace: int) -> datetime:
+    return moment + timedelta(seconds=min(grace, _LONGEST_GRACE))

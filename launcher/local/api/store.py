@@ -1,0 +1,215 @@
+"""The objects, their versions and the latest changes: the part that etcd and the watch cache play. No HTTP,
+no clock.
+
+Every write gets the next number of one growing version. An object in the store never changes: a write puts a
+new one in its place, encoded once, and whoever reads shares both. The history of a kind is bounded by count
+and bytes; a reader that falls behind it has to start anew.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import deque
+from collections.abc import Iterator
+from typing import Any
+
+import attrs
+
+from launcher.local.api.resources import RESOURCES, Resource
+from launcher.local.api.status import expired, too_large
+
+# Bytes of one encoded object: etcd's default limit for one request.
+OBJECT_MAX = 1536 * 1024
+
+# Changes of one kind that a watch may go back, and the bytes that they may take: 500 pods with their eight
+# changes each at 2.5 kB, and no more than a laptop can spare when somebody writes large config maps in a
+# loop.
+HISTORY_CHANGES = 4000
+HISTORY_BYTES = 32 * 1024 * 1024
+
+_encoder = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
+
+
+def encode(value: Any) -> bytes:
+    """Compact JSON, in ASCII."""
+    return _encoder.encode(value).encode("ascii")
+
+
+@attrs.frozen(eq=False)
+class Stored:
+    """One version of one object. ``object`` is shared by all readers and must not be changed."""
+
+    key: tuple[str, str]
+    object: dict[str, Any]
+    encoded: bytes
+    version: int
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        metadata: dict[str, Any] = self.object["metadata"]
+        return metadata
+
+
+@attrs.frozen(eq=False)
+class Change:
+    """``old`` is None for a new object. For a removed one ``new`` is None and ``old`` its last state."""
+
+    version: int
+    old: Stored | None
+    new: Stored | None
+
+    @property
+    def size(self) -> int:
+        return sum(len(state.encoded) for state in (self.old, self.new) if state is not None)
+
+
+class Table:
+    """The objects of one kind by (namespace, name), and its history."""
+
+    def __init__(self, resource: Resource) -> None:
+        self.resource = resource
+        self.namespaces: dict[str, dict[str, Stored]] = {}
+        self.changed = asyncio.Event()
+        self._history: deque[Change] = deque()
+        self._history_bytes = 0
+        # The version of the newest change that has been forgotten.
+        self._forgotten = 0
+
+    def get(self, namespace: str, name: str) -> Stored | None:
+        return self.namespaces.get(namespace, {}).get(name)
+
+    def all(self, namespace: str = "") -> Iterator[Stored]:
+        """In the order of namespace and name; an empty ``namespace`` is all of them."""
+        if namespace:
+            names = self.namespaces.get(namespace, {})
+            return (names[name] for name in sorted(names))
+        return (self.namespaces[at][name] for at in sorted(self.namespaces) for name in sorted(self.namespaces[at]))
+
+    def oldest(self) -> Stored | None:
+        """The object that was created first."""
+        # A dict keeps the place of a key whose value changes, so each namespace's first is its oldest.
+        firsts = (next(iter(names.values())) for names in self.namespaces.values())
+        return min(firsts, key=lambda stored: stored.metadata["creationTimestamp"], default=None)
+
+    def since(self, version: int) -> list[Change]:
+        """What changed after ``version``. Raises a 410 ``StatusError`` when that isn't known any more."""
+        if version < self._forgotten:
+            raise expired(f"too old resource version: {version} ({self._forgotten})")
+        changes: list[Change] = []
+        for change in reversed(self._history):
+            if change.version <= version:
+                break
+            changes.append(change)
+        changes.reverse()
+        return changes
+
+    def record(self, change: Change) -> None:
+        """Keep a change for readers and wake those that wait on ``changed``."""
+        self._history.append(change)
+        self._history_bytes += change.size
+        while len(self._history) > HISTORY_CHANGES or self._history_bytes > HISTORY_BYTES:
+            gone = self._history.popleft()
+            self._history_bytes -= gone.size
+            self._forgotten = gone.version
+        self.wake()
+
+    def wake(self) -> None:
+        # Each waiter holds the event that it looked at; a new one is for those who come later.
+        self.changed.set()
+        self.changed = asyncio.Event()
+
+
+class Store:
+    """All tables, and the version that they share."""
+
+    def __init__(self) -> None:
+        self.version = 1
+        self.tables = {resource: Table(resource) for resource in RESOURCES if resource.stored}
+        self._uids: dict[str, tuple[Resource, tuple[str, str]]] = {}
+        # By owner's uid, the uids of what it owns.
+        self._owned: dict[str, set[str]] = {}
+
+    def put(self, resource: Resource, obj: dict[str, Any]) -> Stored:
+        """Keep ``obj``, whose metadata is complete but for the version. Raises 413 when it is too large."""
+        table, metadata = self.tables[resource], obj["metadata"]
+        key = (metadata.get("namespace", ""), metadata["name"])
+        old = table.get(*key)
+        stored = self._stored(resource, obj, key)
+        if len(stored.encoded) > OBJECT_MAX:
+            raise too_large("etcdserver: request is too large")
+        self.version = stored.version
+        table.namespaces.setdefault(key[0], {})[key[1]] = stored
+        self._index(resource, stored, old)
+        table.record(Change(stored.version, old, stored))
+        return stored
+
+    def remove(self, resource: Resource, stored: Stored) -> Stored:
+        """Forget the object; the answer is its last state, with the version of its removal."""
+        last = self._stored(resource, stored.object, stored.key)
+        self.version = last.version
+        table = self.tables[resource]
+        names = table.namespaces[stored.key[0]]
+        del names[stored.key[1]]
+        if not names:
+            del table.namespaces[stored.key[0]]
+        self._index(resource, None, stored)
+        table.record(Change(last.version, last, None))
+        return last
+
+    def exists(self, uid: str) -> bool:
+        return uid in self._uids
+
+    def owned_by(self, uid: str) -> list[tuple[Resource, Stored]]:
+        """The objects that name ``uid`` as an owner."""
+        found = []
+        for own in self._owned.get(uid, ()):
+            resource, key = self._uids[own]
+            stored = self.tables[resource].get(*key)
+            if stored is not None:
+                found.append((resource, stored))
+        return found
+
+    def holds(self, namespace: str) -> bool:
+        """Whether any object is left in the namespace."""
+        return any(namespace in table.namespaces for table in self.tables.values() if namespace)
+
+    def in_namespace(self, namespace: str) -> list[tuple[Resource, Stored]]:
+        """Every namespaced object there."""
+        return [
+            (table.resource, stored)
+            for table in self.tables.values()
+            if table.resource.namespaced
+            for stored in table.namespaces.get(namespace, {}).values()
+        ]
+
+    def _stored(self, resource: Resource, obj: dict[str, Any], key: tuple[str, str]) -> Stored:
+        version = self.version + 1
+        complete = {
+            "kind": resource.kind,
+            "apiVersion": resource.api_version,
+            **obj,
+            "metadata": {**obj["metadata"], "resourceVersion": str(version)},
+        }
+        encoded = encode(complete)
+        return Stored(key, complete, encoded, version)
+
+    def _index(self, resource: Resource, new: Stored | None, old: Stored | None) -> None:
+        if old is not None:
+            uid = old.metadata["uid"]
+            del self._uids[uid]
+            for owner in owners(old.object):
+                self._owned[owner].discard(uid)
+                if not self._owned[owner]:
+                    del self._owned[owner]
+        if new is not None:
+            uid = new.metadata["uid"]
+            self._uids[uid] = (resource, new.key)
+            for owner in owners(new.object):
+                self._owned.setdefault(owner, set()).add(uid)
+
+
+def owners(obj: dict[str, Any]) -> list[str]:
+    """The uids of an object's owners, each once."""
+    references = obj["metadata"].get("ownerReferences") or ()
+    return list(dict.fromkeys(reference.get("uid", "") for reference in references))

@@ -1,0 +1,34 @@
+"""Every test starts as on a fresh machine: no configuration of whoever runs it is read, nothing of theirs is written."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import hypothesis
+import pytest
+
+hypothesis.settings.register_profile(
+    "launcher",
+    # Milliseconds of one example say more about the neighbours on this machine than about the code.
+    deadline=None,
+    max_examples=80,
+    database=None,
+    # The fixture below is the same for all examples of a test.
+    suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture, hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.load_profile("launcher")
+
+_OURS = ("LAUNCHER_", "KUBECONFIG", "KUBERNETES_SERVICE_")
+
+
+@pytest.fixture(autouse=True)
+def fresh_machine(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The home folder of a user who has configured nothing."""
+    home = tmp_path_factory.mktemp("home")
+    for name in [name for name in os.environ if name.startswith(_OURS)]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(home))
+    for kind in ("CONFIG", "STATE", "DATA", "CACHE"):
+        monkeypatch.setenv(f"XDG_{kind}_HOME", str(home / kind.lower()))
+    return home
