@@ -59,9 +59,8 @@ def address(url: str) -> Address:
 def bucket_problems(schema: BucketSchema, scheme: str) -> Iterator[Problem]:
     """What is wrong with a bucket's schema, for kinds whose URL is ``scheme://bucket/prefix``."""
     example = f"for example {scheme}://bucket/prefix"
-    if "@" in schema.bucket.partition("://")[2].partition("/")[0]:
-        # Never repeated in the message: what stands before an @ may be a password.
-        yield Problem("bucket", "has credentials in its URL", "put them into a secret and name it in `secret`")
+    if may_hold_secret(schema.bucket):
+        yield hidden("bucket")
     elif not schema.bucket.startswith(f"{scheme}://"):
         yield Problem("bucket", f"{schema.bucket!r} isn't a {scheme}:// URL", example)
     else:
@@ -88,15 +87,27 @@ def common_problems(schema: BucketSchema) -> Iterator[Problem]:
 
 
 def _endpoint_problems(url: str) -> Iterator[Problem]:
+    if may_hold_secret(url):
+        yield hidden("endpointUrl")
+        return
     try:
         parts = urlsplit(url)
         good = parts.scheme in ("http", "https") and parts.hostname and (parts.port is None or parts.port > 0)
     except ValueError:
-        parts, good = None, False
-    if parts is not None and parts.username is not None:
-        yield Problem("endpointUrl", "has credentials in its URL", "put them into a secret")
-    elif not good:
+        good = None
+    if not good:
         yield Problem("endpointUrl", f"{url!r} isn't an http(s) URL", "for example http://minio.storage:9000")
+
+
+def may_hold_secret(url: str) -> bool:
+    """Whether a URL has what people paste with credentials in it: KEY:SECRET@host, or a signed query."""
+    return "@" in url or "?" in url
+
+
+def hidden(field: str) -> Problem:
+    """The problem of such a URL, which no message repeats."""
+    text = "has credentials or a query in its URL (not repeated here)"
+    return Problem(field, text, "put credentials into a secret and name it in `secret`")
 
 
 def claim_needs(schema: BucketSchema) -> Iterable[Need]:

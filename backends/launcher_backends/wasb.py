@@ -11,7 +11,7 @@ import attrs
 
 from launcher.backend import Access, Credential, Facts, Mode, Mount, MountUse, Need, Remote
 from launcher.errors import Problem
-from launcher_backends.buckets import BucketSchema, claim_needs, common_problems, prefix_problems
+from launcher_backends.buckets import BucketSchema, claim_needs, common_problems, hidden, prefix_problems
 from launcher_backends.volume_claim import claim_mount
 
 _KEY, _SAS, _CONNECTION = (
@@ -23,7 +23,7 @@ _KEY, _SAS, _CONNECTION = (
 _CSI_KEY = "azurestorageaccountkey"
 
 _CONTAINER = re.compile(r"[a-z0-9](?!.*--)[a-z0-9-]{1,61}[a-z0-9]|\$web|\$root")
-_ACCOUNT = re.compile(r"[a-z0-9]{3,24}")
+_HOST = re.compile(r"[a-z0-9]{3,24}\.blob(\.[a-z0-9-]+)+")
 _EXAMPLE = "for example wasbs://container@account.blob.core.windows.net/prefix"
 
 _CODES = {
@@ -68,7 +68,7 @@ def blob_address(url: str) -> BlobAddress | None:
     account = host.partition(".")[0]
     if scheme not in ("wasb", "wasbs") or not at or not _CONTAINER.fullmatch(container):
         return None
-    if not _ACCOUNT.fullmatch(account) or ".blob." not in host:
+    if not _HOST.fullmatch(host):
         return None
     return BlobAddress(container, account, host, prefix.strip("/"))
 
@@ -83,7 +83,9 @@ class WASB:
 
     def problems(self, schema: BucketSchema) -> Iterator[Problem]:
         where = blob_address(schema.bucket)
-        if where is None:
+        if "?" in schema.bucket:
+            yield hidden("bucket")
+        elif where is None:
             yield Problem("bucket", "isn't a wasb:// or wasbs:// URL of a container", _EXAMPLE)
         else:
             yield from prefix_problems(where.prefix)
