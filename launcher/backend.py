@@ -70,7 +70,7 @@ class NeedKind(enum.StrEnum):
     HOST_PATH = "host_path"
 
 
-def frozen_mapping(value: Mapping[str, Any]) -> Mapping[str, Any]:
+def frozen_mapping(value: Mapping[Any, Any]) -> Mapping[Any, Any]:
     """A read-only copy: what is frozen outside must not change inside. What is no mapping is left to the codec."""
     return MappingProxyType(dict(value)) if isinstance(value, Mapping) else value
 
@@ -83,6 +83,11 @@ def frozen_list(value: Iterable[Any]) -> tuple[Any, ...]:
 def known_mode(value: Any) -> Any:
     """A ``Mode`` of its name; anything else stays as it is, for the codec to name."""
     return Mode(value) if isinstance(value, str) and value in set(Mode) else value
+
+
+def known_modes(value: Any) -> tuple[Any, ...]:
+    """The same for several."""
+    return tuple(known_mode(mode) for mode in frozen_list(value))
 
 
 @attrs.frozen

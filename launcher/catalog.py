@@ -98,7 +98,7 @@ def resolve(connection: Connection, registry: Registry) -> Resolved:
     place = connection.place or f"connection {connection.name!r}"
     try:
         with _blamed(connection.kind):
-            schema = codec.structure(dict(connection.schema), backend.schema)
+            schema: Any = codec.structure(dict(connection.schema), backend.schema)
             problems = list(backend.problems(schema))
     except InvalidSpec as exc:
         raise InvalidSpec(problem.under("schema").under(place) for problem in exc.problems) from None

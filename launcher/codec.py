@@ -37,7 +37,7 @@ def structure(raw: Any, cls: type[T], *, source: str = "", **unwritten: Any) -> 
         value: T = _converter().structure(raw, cls)
     except InvalidSpec as exc:
         raise InvalidSpec(exc.problems, source) from None
-    return attrs.evolve(value, **unwritten) if unwritten else value  # type: ignore[type-var]
+    return attrs.evolve(value, **unwritten) if unwritten else value  # type: ignore[misc]
 
 
 def sound(value: T) -> tuple[T, list[Problem]]:
@@ -115,12 +115,16 @@ def nearest(word: str, known: Iterable[str]) -> str:
 def _converter() -> Converter:
     converter = Converter(detailed_validation=True)
     converter.register_structure_hook_factory(attrs.has, _class_hook)
-    converter.register_structure_hook_factory(lambda t: get_origin(t) is tuple, _list_hook)
-    converter.register_structure_hook_factory(lambda t: get_origin(t) is Mapping, _mapping_hook)
+    converter.register_structure_hook_factory(_is_a(tuple), _list_hook)
+    converter.register_structure_hook_factory(_is_a(Mapping), _mapping_hook)
     for cls, hook in _SCALARS.items():
         converter.register_structure_hook(cls, hook)
     converter.register_structure_hook_factory(_is_text_or_class, _text_or_class_hook)
     return converter
+
+
+def _is_a(origin: Any) -> Callable[[Any], bool]:
+    return lambda annotation: get_origin(annotation) is origin
 
 
 def _class_hook(cls: type) -> Callable[[Any, type], Any]:
@@ -152,7 +156,7 @@ def _class_hook(cls: type) -> Callable[[Any, type], Any]:
 def _field(raw: Any, field: attrs.Attribute[Any]) -> Any:
     as_written = AS_WRITTEN in field.metadata and isinstance(raw, str | int | float) and not isinstance(raw, bool)
     value = raw if as_written else _converter().structure(raw, optional(field.type))
-    converted = field.converter(value) if field.converter else value
+    converted = field.converter(value) if callable(field.converter) else value
     problems = list(field_problems(field, converted))
     if problems:
         raise InvalidSpec(problems)

@@ -8,7 +8,7 @@ from typing import Any
 import attrs
 
 from launcher import fields
-from launcher.backend import Mode, frozen_list, frozen_mapping, known_mode
+from launcher.backend import Mode, frozen_list, frozen_mapping, known_modes
 from launcher.fields import checked
 
 
@@ -59,8 +59,6 @@ class Connection:
     annotations: Mapping[str, str] = attrs.field(
         factory=dict, converter=frozen_mapping, metadata=checked(fields.label_keys)
     )
-    modes: tuple[Mode, ...] = attrs.field(
-        default=(), converter=lambda value: tuple(known_mode(mode) for mode in frozen_list(value))
-    )
+    modes: tuple[Mode, ...] = attrs.field(default=(), converter=known_modes)
     place: str = attrs.field(default="", eq=False, repr=False)
     """Where in its file it stands (``connections[2]``), for messages. Not part of the YAML."""

@@ -10,7 +10,8 @@ from typing import Any, Self
 import attrs
 
 from launcher import codec, fields, yamltext
-from launcher.backend import Mode, frozen_list, frozen_mapping
+from launcher.backend import Mode, frozen_list, frozen_mapping, known_mode
+from launcher.errors import Problem
 from launcher.fields import checked
 from launcher.quantity import parse_duration
 
@@ -30,6 +31,10 @@ def _amount(value: Any) -> Any:
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
+def _maybe_mapping(value: Any) -> Any:
+    return None if value is None else frozen_mapping(value)
+
+
 def _duration(value: Any) -> Any:
     # What isn't a duration is kept, and named by the check with everything else that is wrong.
     try:
@@ -38,11 +43,11 @@ def _duration(value: Any) -> Any:
         return value
 
 
-def _is_duration(value: Any) -> Iterable[fields.Problem]:
+def _is_duration(value: Any) -> Iterable[Problem]:
     if isinstance(value, float):
         yield from fields.positive(value)
     else:
-        yield fields.Problem("", f"{value!r} isn't a duration", "seconds, or text like 90s, 30m or 2h")
+        yield Problem("", f"{value!r} isn't a duration", "seconds, or text like 90s, 30m or 2h")
 
 
 @attrs.frozen
@@ -76,11 +81,7 @@ class Use:
     mount_path: str | None = attrs.field(default=None, kw_only=True, metadata=checked(fields.mount_place))
     sub_path: str | None = attrs.field(default=None, kw_only=True, metadata=checked(fields.inner_path))
     read_only: bool | None = attrs.field(default=None, kw_only=True)
-    mode: Mode | None = attrs.field(
-        default=None,
-        kw_only=True,
-        converter=attrs.converters.optional(lambda m: Mode(m) if m in set(Mode) else m),
-    )
+    mode: Mode | None = attrs.field(default=None, kw_only=True, converter=known_mode)
     include: tuple[str, ...] = attrs.field(default=(), kw_only=True, converter=frozen_list)
     exclude: tuple[str, ...] = attrs.field(default=(), kw_only=True, converter=frozen_list)
 
@@ -93,20 +94,10 @@ class Resources:
     ``ephemeral_storage`` in bytes (``"8Gi"``), ``gpu`` in whole devices.
     """
 
-    cpu: str | None = attrs.field(
-        default=None, converter=attrs.converters.optional(_amount), metadata=fields.amount(fields.quantity)
-    )
-    memory: str | None = attrs.field(
-        default=None, converter=attrs.converters.optional(_amount), metadata=fields.amount(fields.memory)
-    )
-    gpu: str | None = attrs.field(
-        default=None,
-        converter=attrs.converters.optional(_amount),
-        metadata=fields.amount(fields.whole_number),
-    )
-    ephemeral_storage: str | None = attrs.field(
-        default=None, converter=attrs.converters.optional(_amount), metadata=fields.amount(fields.memory)
-    )
+    cpu: str | None = attrs.field(default=None, converter=_amount, metadata=fields.amount(fields.quantity))
+    memory: str | None = attrs.field(default=None, converter=_amount, metadata=fields.amount(fields.memory))
+    gpu: str | None = attrs.field(default=None, converter=_amount, metadata=fields.amount(fields.whole_number))
+    ephemeral_storage: str | None = attrs.field(default=None, converter=_amount, metadata=fields.amount(fields.memory))
 
 
 Container = Mapping[str, Any]
@@ -149,9 +140,7 @@ class Job:
     connections: tuple[str | Use, ...] = attrs.field(default=(), converter=frozen_list)
     resources: Resources = Resources()
     working_dir: str | None = attrs.field(default=None, metadata=checked(fields.absolute_path))
-    timeout: float | None = attrs.field(
-        default=None, converter=attrs.converters.optional(_duration), metadata=fields.amount(_is_duration)
-    )
+    timeout: float | None = attrs.field(default=None, converter=_duration, metadata=fields.amount(_is_duration))
     outputs: str | None = attrs.field(default=OUTPUTS, metadata=checked(fields.mount_place))
     labels: Mapping[str, str] = attrs.field(
         factory=dict, converter=frozen_mapping, metadata=checked(fields.label_keys, fields.label_values)
@@ -161,7 +150,7 @@ class Job:
     )
     node_selector: Mapping[str, str] = attrs.field(factory=dict, converter=frozen_mapping)
     tolerations: tuple[Container, ...] = attrs.field(default=(), converter=_containers)
-    affinity: Container | None = attrs.field(default=None, converter=attrs.converters.optional(frozen_mapping))
+    affinity: Container | None = attrs.field(default=None, converter=_maybe_mapping)
     service_account: str | None = attrs.field(default=None, metadata=checked(fields.object_name))
     image_pull_policy: str | None = attrs.field(
         default=None, metadata=checked(fields.one_of("Always", "IfNotPresent", "Never"))
@@ -170,17 +159,15 @@ class Job:
         default=(), converter=frozen_list, metadata=checked(fields.object_names)
     )
     priority_class: str | None = attrs.field(default=None, metadata=checked(fields.object_name))
-    security_context: Container | None = attrs.field(default=None, converter=attrs.converters.optional(frozen_mapping))
-    shared_memory: str | None = attrs.field(
-        default=None, converter=attrs.converters.optional(_amount), metadata=fields.amount(fields.memory)
-    )
+    security_context: Container | None = attrs.field(default=None, converter=_maybe_mapping)
+    shared_memory: str | None = attrs.field(default=None, converter=_amount, metadata=fields.amount(fields.memory))
     init_containers: tuple[Container, ...] = attrs.field(
         default=(), converter=_containers, metadata=checked(fields.named_containers)
     )
     sidecars: tuple[Container, ...] = attrs.field(
         default=(), converter=_containers, metadata=checked(fields.named_containers)
     )
-    patch: Container | None = attrs.field(default=None, converter=attrs.converters.optional(frozen_mapping))
+    patch: Container | None = attrs.field(default=None, converter=_maybe_mapping)
     folder: Path | None = attrs.field(default=None, eq=False, repr=False)
     """Where relative ``files`` start: the folder of the job's file; None is the current one. Not part of the YAML."""
 

@@ -38,7 +38,10 @@ def read(path: Path) -> Any:
 
 def read_all(path: Path) -> list[Any]:
     """The documents of a YAML file that holds several, as Kubernetes' own files do. Raises ``InvalidSpec``."""
-    return _loaded(_bytes(path), str(path), lambda text: [item for item in yaml.load_all(text, _Loader) if item])
+    documents: list[Any] = _loaded(
+        _bytes(path), str(path), lambda text: [item for item in yaml.load_all(text, _Loader) if item]
+    )
+    return documents
 
 
 def _bytes(path: Path) -> bytes:

@@ -9,12 +9,12 @@ from pathlib import Path
 import attrs
 import pytest
 
-from cluster.control_plane import ControlPlane, control_plane
 from launcher import ClusterError, Connection, Job, Launcher, Phase, Settings, Status
 from launcher.kube.session import Session
 from launcher.kube.target import Context
 from launcher.local.node import Node
 from launcher.settings import Surroundings
+from tests.cluster.control_plane import ControlPlane, control_plane
 
 ASSETS = os.environ.get("KUBEBUILDER_ASSETS", "")
 
@@ -28,9 +28,12 @@ pytestmark = [
 @pytest.fixture
 async def real(tmp_path: Path) -> AsyncIterator[ControlPlane]:
     """A control plane whose pods the local node runs."""
-    async with control_plane(Path(ASSETS), tmp_path) as plane:
-        async with Session(Context(str(plane.kubeconfig))) as session, Node(session, tmp_path / "node"):
-            yield plane
+    async with (
+        control_plane(Path(ASSETS), tmp_path) as plane,
+        Session(Context(str(plane.kubeconfig))) as session,
+        Node(session, tmp_path / "node"),
+    ):
+        yield plane
 
 
 @pytest.fixture

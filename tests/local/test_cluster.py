@@ -33,11 +33,18 @@ async def ended(session: Session, name: str) -> dict[str, Any]:
     return found
 
 
-async def test_start_run_stop() -> None:
+@pytest.fixture
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where temporary folders are made, and nobody else's are."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    return tmp_path
+
+
+async def test_start_run_stop(temporary: Path) -> None:
     """A cluster starts in no time, runs a pod, and leaves neither task nor folder."""
     async with LocalCluster():
         pass  # imports are paid once
-    before, folders = asyncio.all_tasks(), set(Path(tempfile.gettempdir()).glob("podlauncher-*"))
+    before, folders = asyncio.all_tasks(), set(temporary.iterdir())
     started = time.perf_counter()
     async with LocalCluster() as cluster, Session(cluster.address) as session:
         # The goal is 300 ms; here it takes about 20.
@@ -45,7 +52,7 @@ async def test_start_run_stop() -> None:
         await session.create(PODS, pod("p", "true"))
         assert (await ended(session, "p"))["status"]["phase"] == "Succeeded"
     assert asyncio.all_tasks() == before
-    assert set(Path(tempfile.gettempdir()).glob("podlauncher-*")) == folders
+    assert set(temporary.iterdir()) == folders
 
 
 async def test_what_is_there() -> None:
@@ -139,9 +146,9 @@ async def test_folder_is_kept_and_private(tmp_path: Path) -> None:
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
 
 
-async def test_cancelled_while_pods_run() -> None:
+async def test_cancelled_while_pods_run(temporary: Path) -> None:
     """A cluster that is left by cancellation leaves no task and no folder either."""
-    before, folders = asyncio.all_tasks(), set(Path(tempfile.gettempdir()).glob("podlauncher-*"))
+    before, folders = asyncio.all_tasks(), set(temporary.iterdir())
     running = asyncio.Event()
 
     async def use() -> None:
@@ -158,13 +165,13 @@ async def test_cancelled_while_pods_run() -> None:
     with pytest.raises(asyncio.CancelledError):
         await task
     assert asyncio.all_tasks() == before
-    assert set(Path(tempfile.gettempdir()).glob("podlauncher-*")) == folders
+    assert set(temporary.iterdir()) == folders
 
 
 @pytest.mark.parametrize("turns", [1, 3, 10, 30, 100, 300])
-async def test_cancelled_while_starting(turns: int) -> None:
+async def test_cancelled_while_starting(temporary: Path, turns: int) -> None:
     """A start that is cancelled at any point leaves nothing."""
-    before, folders = asyncio.all_tasks(), set(Path(tempfile.gettempdir()).glob("podlauncher-*"))
+    before, folders = asyncio.all_tasks(), set(temporary.iterdir())
     task = asyncio.create_task(LocalCluster().__aenter__())
     for _ in range(turns):
         await asyncio.sleep(0)
@@ -173,4 +180,4 @@ async def test_cancelled_while_starting(turns: int) -> None:
     task.cancel()
     await asyncio.wait({task})
     assert asyncio.all_tasks() == before
-    assert set(Path(tempfile.gettempdir()).glob("podlauncher-*")) == folders
+    assert set(temporary.iterdir()) == folders

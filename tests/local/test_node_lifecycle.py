@@ -7,10 +7,17 @@ import time
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
+from aiohttp import web
 
 from launcher.errors import NotFound
+from launcher.kube.session import Session
+from launcher.kube.target import Address
 from launcher.kube.watch import watch
+from launcher.local.node import Node, Rewriting
+from launcher.local.node.isolation import Launch
+from launcher.local.node.process import Pipes, Process
 from launcher.local.node.reporting import Reports
 from launcher.local.node.states import Role, Seen, Snapshot, Waiting
 from tests.local.node_lab import PODS, Lab, laboratory, pod_spec, terminated
@@ -262,8 +269,6 @@ async def test_long_termination_message(lab: Lab) -> None:
 
 async def test_termination_message_is_no_window(tmp_path: Path) -> None:
     """A plain process that puts a symlink in place of its message file doesn't get a file of the machine read."""
-    from launcher.local.node import Rewriting
-
     async with laboratory(tmp_path, Rewriting(), 0.02) as lab:
         name = await lab.create(pod_spec("ln", "-sf", "/etc/passwd", "/dev/termination-log"))
         assert "message" not in terminated(await lab.ended(name))
@@ -317,3 +322,53 @@ async def test_report_on_another_pod_of_the_name(lab: Lab) -> None:
     reports.close()
     await reports.run()
     assert "containerStatuses" not in (await lab.session.get(f"{PODS}/twin"))["status"]
+
+
+@attrs.frozen
+class Broken:
+    """An isolation with a fault of its own."""
+
+    warning: str = ""
+
+    async def start(self, launch: Launch, pipes: Pipes) -> Process:
+        raise ZeroDivisionError
+
+
+async def test_fault_of_the_node(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A fault of the node's own fails the pod, so that nobody waits for it for ever, and is logged."""
+    async with laboratory(tmp_path, Broken(), 0.02) as lab:
+        last = await lab.ended(await lab.create(pod_spec("true")))
+    assert (last["status"]["phase"], last["status"]["reason"]) == ("Failed", "NodeFault")
+    assert "the node failed to run pod default/pod-0" in caplog.text
+
+
+async def test_malformed_pods(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Pods that make no sense are logged and left alone; the node goes on watching."""
+    meta = {"namespace": "default", "name": "p", "resourceVersion": "1"}
+    specs: list[Any] = [
+        None,
+        {"nodeName": "localhost", "containers": 5},
+        {"containers": [{"resources": {"limits": {"cpu": "x"}}}]},
+    ]
+    pods = [{"metadata": {**meta, "uid": f"u{number}"}, "spec": spec} for number, spec in enumerate(specs)]
+    hostile = {"metadata": {**meta, "uid": "../../x"}, "spec": {"nodeName": "localhost", "containers": []}}
+
+    async def answer(request: web.Request) -> web.Response:
+        items = [*pods, hostile] if request.path == "/api/v1/pods" else []
+        return web.json_response({"metadata": {"resourceVersion": "9"}, "items": items})
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", answer)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        async with (
+            Session(Address(f"http://127.0.0.1:{runner.addresses[0][1]}", "t")) as session,
+            Node(session, tmp_path / "n"),
+        ):
+            assert caplog.text.count("makes no sense") == len(pods)
+            assert "can't name a folder" in caplog.text
+    finally:
+        await runner.cleanup()

@@ -74,7 +74,7 @@ class Observed:
         self._changed = asyncio.Event()
 
     async def pods(self, lab: Lab) -> None:
-        async with aclosing(watch(lab.session, PODS)) as events:  # type: ignore[type-var]
+        async with aclosing(watch(lab.session, PODS)) as events:
             async for event in events:
                 if event.type == "DELETED":
                     self.deleted.add(event.object["metadata"]["name"])
@@ -83,7 +83,7 @@ class Observed:
                 self._changed.set()
 
     async def told(self, lab: Lab) -> None:
-        async with aclosing(watch(lab.session, "/api/v1/namespaces/default/events")) as events:  # type: ignore[type-var]
+        async with aclosing(watch(lab.session, "/api/v1/namespaces/default/events")) as events:
             async for event in events:
                 if event.type != "SYNCED":
                     item = event.object

@@ -120,12 +120,13 @@ def _options(launch: Launch, status: int) -> Iterator[str]:
     yield from ("--chdir", launch.cwd)
     for name, value in launch.env.items():
         yield from ("--setenv", name, value)
-    if launch.uid is not None or launch.gid is not None:
-        uid, gid = launch.uid, launch.gid
-        yield from ("--unshare-user", "--uid", str(os.geteuid() if uid is None else uid))
-        yield from ("--gid", str(os.getegid() if gid is None else gid))
-    elif os.geteuid() == 0:
-        yield from ("--cap-drop", "ALL")
+    yield from ("--cap-drop", "ALL")
+    own = os.geteuid(), os.getegid()
+    uid, gid = (mine if asked is None else asked for asked, mine in zip((launch.uid, launch.gid), own, strict=True))
+    if (uid, gid) != own:
+        # Outside it stays the launcher's own user: files that it makes are the launcher's.
+        yield from ("--unshare-user", "--uid", str(uid), "--gid", str(gid))
+    elif uid == 0:
         for name in CAPABILITIES:
             yield from ("--cap-add", name)
 

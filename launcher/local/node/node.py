@@ -100,8 +100,11 @@ class Node:
             self._own("scheduler", self._scheduler.run())
             watching = self._own("pods", self._watch_pods())
             synced = asyncio.create_task(self._synced.wait(), name=f"start of node {self.name}")
-            await asyncio.wait({watching, synced}, return_when=asyncio.FIRST_COMPLETED)
-            synced.cancel()
+            try:
+                await asyncio.wait({watching, synced}, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                synced.cancel()
+                await asyncio.wait({synced})
             if watching.done():
                 watching.result()
         except BaseException:
@@ -150,7 +153,7 @@ class Node:
                 if event.type == "SYNCED":
                     self._synced.set()
                 else:
-                    self._on_pod(event)
+                    self._heed(event)
 
     async def _watch_claims(self) -> None:
         async with aclosing(watch(self._session, "/api/v1/persistentvolumeclaims")) as events:
@@ -166,6 +169,13 @@ class Node:
             await self._claims.bind(claim)
         except ClusterError as exc:
             log.warning("claim %s can't be bound now: %s", claim["metadata"]["name"], exc)
+
+    def _heed(self, event: Event) -> None:
+        try:
+            self._on_pod(event)
+        except (AttributeError, KeyError, TypeError, ValueError):
+            # One pod that a server has let through malformed must not stop all the others.
+            log.exception("a pod isn't run: what the server says of it makes no sense")
 
     def _on_pod(self, event: Event) -> None:
         pod = event.object

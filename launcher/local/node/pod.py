@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Iterable, Mapping, Sequence
+import logging
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import attrs
@@ -17,6 +18,7 @@ from launcher.errors import Conflict, NotFound
 from launcher.kube.session import Session
 from launcher.local.node import host as waits
 from launcher.local.node.containers import Container, Place
+from launcher.local.node.crew import Crew
 from launcher.local.node.disk import over_limit
 from launcher.local.node.folders import remove
 from launcher.local.node.host import Host, doubling
@@ -25,10 +27,9 @@ from launcher.local.node.states import Role, Seen, Snapshot, Waiting
 from launcher.local.node.status import lost
 from launcher.local.node.volumes import Mounted, MountFailed, Volumes
 
-DEADLINE = "Pod was active on the node longer than the specified deadline"
+log = logging.getLogger("launcher")
 
-# Seconds that the processes of a pod may take to be gone after SIGKILL when the node itself stops.
-SHUTDOWN = 5.0
+DEADLINE = "Pod was active on the node longer than the specified deadline"
 
 
 @attrs.frozen
@@ -51,12 +52,9 @@ class PodRun:
         self._folder = host.folder / "pods" / pod["metadata"]["uid"]
         self._mounted: dict[str, Mounted] = {}
         place = Place(host, pod, self._mounted, self._folder)
-        self._containers = [self._container(place, role, spec) for role, spec in _specs(self._spec)]
-        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._crew = Crew((self._container(place, role, spec) for role, spec in _specs(self._spec)), self.title)
         self._work: asyncio.Task[None] | None = None
         self._stop: Stop | None = None
-        self._deadline = 0.0
-        self._limit: asyncio.Timeout | None = None
         self._held = self._sandbox = self._final = False
 
     @property
@@ -73,46 +71,67 @@ class PodRun:
 
     def stop(self, stop: Stop) -> None:
         """End the pod. A later stop can only shorten the grace of an earlier one."""
-        deadline = asyncio.get_running_loop().time() + max(stop.grace, stop.minimum)
         if self._final:
             return
+        self._crew.give(max(stop.grace, stop.minimum))
         if self._stop is None:
-            self._stop, self._deadline = stop, deadline
+            self._stop = stop
             if self._work is not None:
                 self._work.cancel()
-        elif deadline < self._deadline:
-            self._deadline = deadline
-            if self._limit is not None:
-                self._limit.reschedule(deadline)
 
     async def run(self) -> None:
         """From binding to the last report. Cancelling it kills the pod's processes and reports no more."""
         reporting = asyncio.create_task(self._reports.run(), name=f"reports of pod {self.title}")
         try:
-            await self._live()
+            await self._live_or_fail()
             self._reports.close()
             await reporting
             await confirm_deletion(self._host.session, self._reports.pod)
         finally:
+            self._held = True
             reporting.cancel()
-            await self._shut(reporting)
+            try:
+                await self._crew.kill()
+                await asyncio.wait({reporting})
+            finally:
+                await remove(self._folder / "volumes")
+
+    async def _live_or_fail(self) -> None:
+        """A fault of this node ends the pod as Failed: whoever waits for it must not wait for ever."""
+        try:
+            await self._live()
+        except Exception as exc:
+            log.exception("the node failed to run pod %s", self.title)
+            self._held = True
+            await self._crew.kill()
+            self._held = False
+            self._stop = Stop(0.0, reason="NodeFault", message=f"the node failed to run this pod: {type(exc).__name__}")
+            self._finish()
 
     async def _live(self) -> None:
         self._report()
         if self._stop is None:
-            self._work = asyncio.create_task(self._work_through(), name=f"work of pod {self.title}")
-            disk = asyncio.create_task(self._watch_disk(), name=f"disk of pod {self.title}")
-            timer = self._set_deadline()
-            try:
-                await asyncio.wait({self._work})
-            finally:
-                disk.cancel()
-                timer.cancel()
+            await self._work_until_stopped()
         if self._stop is not None:
             await self._end(self._stop)
-        elif self._work is not None:
-            self._work.result()
         self._finish()
+
+    async def _work_until_stopped(self) -> None:
+        work = self._work = asyncio.create_task(self._work_through(), name=f"work of pod {self.title}")
+        disk = asyncio.create_task(self._watch_disk(), name=f"disk of pod {self.title}")
+        seconds = self._spec.get("activeDeadlineSeconds")
+        timer = asyncio.get_running_loop().call_later(float(seconds), self._exceed) if seconds else None
+        try:
+            await asyncio.wait({work, disk}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            work.cancel()
+            disk.cancel()
+            if timer is not None:
+                timer.cancel()
+            await asyncio.wait({work, disk})
+        for task in (work, disk):
+            if not task.cancelled():
+                task.result()
 
     async def _work_through(self) -> None:
         await self._mount()
@@ -128,7 +147,7 @@ class PodRun:
         while left := [volume for volume in left if not await self._mount_one(volumes, volume)]:
             await asyncio.sleep(doubling(waits.MOUNT_FIRST, waits.MOUNT_LONGEST, tries) * self._host.pace)
             tries += 1
-        if self._host.isolation.warning and any(container.spec.get("volumeMounts") for container in self._containers):
+        if self._host.isolation.warning and any(seen.spec.get("volumeMounts") for seen in self._crew.seen):
             self._tell("PathsRewritten", self._host.isolation.warning, warning=True)
 
     async def _mount_one(self, volumes: Volumes, volume: dict[str, Any]) -> bool:
@@ -141,36 +160,35 @@ class PodRun:
 
     async def _initialise(self) -> bool:
         """Init containers and sidecars in their order; whether the main containers may start."""
-        for container in self._having(Role.INIT, Role.SIDECAR):
-            task = self._go(container, _set_event())
-            await _first(task, container.began if container.role is Role.SIDECAR else None)
+        at_once, never = asyncio.Event(), asyncio.Event()
+        at_once.set()
+        for container in self._crew.having(Role.INIT, Role.SIDECAR):
+            # A sidecar is waited for until it runs, any other until it has ended.
+            await self._crew.start(container, at_once, container.began if container.role is Role.SIDECAR else never)
             if container.role is Role.INIT and not container.seen.succeeded:
                 return False
         return True
 
     async def _run_mains(self) -> None:
         """Start all, report that once, and wait for their ends."""
-        mains, announced = self._having(Role.MAIN), asyncio.Event()
+        mains, announced = self._crew.having(Role.MAIN), asyncio.Event()
         self._held = True
         try:
             for container in mains:
-                await _first(self._go(container, announced), container.tried)
+                await self._crew.start(container, announced, container.tried)
         finally:
             self._held = False
             self._report()
             announced.set()
-        for container in mains:
-            await asyncio.wait({self._tasks[container.name]})
-            self._tasks[container.name].result()
+        await self._crew.ended(mains)
 
     async def _end_sidecars(self) -> None:
         """The pod completes by itself: its sidecars have the whole grace for themselves."""
-        sidecars = self._having(Role.SIDECAR)
-        if any(container.running for container in sidecars):
-            self._held = True
-        deadline = asyncio.get_running_loop().time() + max(self._grace, waits.MINIMUM_GRACE)
+        sidecars = self._crew.having(Role.SIDECAR)
+        self._held = any(container.running for container in sidecars)
+        self._crew.give(max(self._grace, waits.MINIMUM_GRACE))
         for container in reversed(sidecars):
-            await self._stop_all([container], deadline)
+            await self._crew.end([container], 0.0)
         if self._held:
             self._held = self._sandbox = False
             self._report()
@@ -178,52 +196,16 @@ class PodRun:
     async def _end(self, stop: Stop) -> None:
         """The pod was stopped: main containers first, then the sidecars with what is left of the grace."""
         self._held = True
-        if self._work is not None:
-            await asyncio.wait({self._work})
-        await self._stop_all(self._having(Role.INIT, Role.MAIN), None)
-        for container in reversed(self._having(Role.SIDECAR)):
-            await self._stop_all([container], asyncio.get_running_loop().time() + stop.minimum)
+        await self._crew.end(self._crew.having(Role.INIT, Role.MAIN), 0.0)
+        for container in reversed(self._crew.having(Role.SIDECAR)):
+            await self._crew.end([container], stop.minimum)
         self._held = False
-
-    async def _stop_all(self, containers: Sequence[Container], not_before: float | None) -> None:
-        """SIGTERM to all, SIGKILL at the pod's deadline or, if that is later, at ``not_before``."""
-        for container in containers:
-            container.stop()
-        tasks = [self._tasks[container.name] for container in containers if container.name in self._tasks]
-        if not tasks:
-            return
-        deadline = max(self._deadline, not_before or 0.0)
-        try:
-            async with asyncio.timeout_at(deadline) as self._limit:
-                await asyncio.wait(tasks)
-        except TimeoutError:
-            for container in containers:
-                container.kill()
-            await asyncio.wait(tasks)
-        finally:
-            self._limit = None
 
     def _finish(self) -> None:
         self._sandbox, self._final = False, True
         if self._stop is None:
             self._report()
         self._report(lost(self._snapshot()))
-
-    async def _shut(self, reporting: asyncio.Task[None]) -> None:
-        """Leave nothing: no process, no task, no file but the logs."""
-        self._held = True
-        tasks = {task for task in (reporting, self._work, *self._tasks.values()) if task is not None}
-        if self._work is not None:
-            self._work.cancel()
-        for container in self._containers:
-            container.kill()
-        try:
-            async with asyncio.timeout(SHUTDOWN):
-                await asyncio.wait(tasks)
-        finally:
-            for task in tasks:
-                task.cancel()
-            await remove(self._folder / "volumes")
 
     def _container(self, place: Place, role: Role, spec: dict[str, Any]) -> Container:
         policy = str(self._spec.get("restartPolicy") or "Always")
@@ -232,23 +214,10 @@ class PodRun:
         state = Waiting("PodInitializing" if self._spec.get("initContainers") else "ContainerCreating")
         return Container(place, spec, role, "Always" if role is Role.SIDECAR else policy, state, self._report)
 
-    def _go(self, container: Container, announced: asyncio.Event) -> asyncio.Task[None]:
-        name = f"container {container.name} of pod {self.title}"
-        task = self._tasks[container.name] = asyncio.create_task(container.run(announced), name=name)
-        return task
-
-    def _having(self, *roles: Role) -> list[Container]:
-        return [container for container in self._containers if container.role in roles]
-
     @property
     def _grace(self) -> float:
         grace = self._spec.get("terminationGracePeriodSeconds")
         return 30.0 if grace is None else float(grace)
-
-    def _set_deadline(self) -> asyncio.TimerHandle:
-        seconds = self._spec.get("activeDeadlineSeconds")
-        # A timer that never fires stands for no deadline, so that there is always one to cancel.
-        return asyncio.get_running_loop().call_later(float(seconds or 1e9), self._exceed)
 
     def _exceed(self) -> None:
         self._tell("DeadlineExceeded", DEADLINE)
@@ -262,7 +231,7 @@ class PodRun:
     def _snapshot(self) -> Snapshot:
         stop = self._stop or Stop(0.0)
         return Snapshot(
-            tuple(container.seen for container in self._containers),
+            self._crew.seen,
             str(self._spec.get("restartPolicy") or "Always"),
             generation=int(self._reports.pod["metadata"].get("generation") or 1),
             sandbox=self._sandbox,
@@ -295,23 +264,3 @@ def _specs(spec: dict[str, Any]) -> Iterable[tuple[Role, dict[str, Any]]]:
         yield Role.SIDECAR if container.get("restartPolicy") == "Always" else Role.INIT, container
     for container in spec["containers"]:
         yield Role.MAIN, container
-
-
-def _set_event() -> asyncio.Event:
-    event = asyncio.Event()
-    event.set()
-    return event
-
-
-async def _first(task: asyncio.Task[None], event: asyncio.Event | None) -> None:
-    """Until ``event`` is set, or ``task`` has ended; raises what the task raised."""
-    if event is None:
-        await asyncio.wait({task})
-    else:
-        waiting = asyncio.create_task(event.wait(), name=f"start of {task.get_name()}")
-        try:
-            await asyncio.wait({task, waiting}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            waiting.cancel()
-    if task.done():
-        task.result()

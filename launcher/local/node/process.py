@@ -30,10 +30,6 @@ class StartFailed(LauncherError):
 class Process(Protocol):
     """A started process of a container. Whoever started it awaits ``wait`` and then calls ``close``."""
 
-    @property
-    def pid(self) -> int:
-        """The pid of the command, as this machine counts."""
-
     async def wait(self) -> int:
         """The exit code of the command, 128 + n for signal n, once all that it started is killed too."""
 
