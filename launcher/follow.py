@@ -30,6 +30,9 @@ LOST_AFTER = 60.0
 CANCELLED = "podlauncher.dev/cancelled"
 
 
+_ORDER = {phase: index for index, phase in enumerate(Phase)}
+
+
 class Why(enum.StrEnum):
     """What ended a run, where it wasn't the pod by itself."""
 
@@ -179,7 +182,8 @@ class Follower:
             self._begin(user.started)
         if phase is Phase.ENDED:
             self.started.set()
-        if phase is self.phase and self._said:
+        # Only forwards: after fetching, the job's own image is pulled, and a pod that failed shows its mounts as gone.
+        if self._said and _ORDER[phase] <= _ORDER[self.phase]:
             return
         previous = self.phase if self._said else None
         self._said.add("phase")

@@ -1,4 +1,4 @@
-"""Every test starts as on a fresh machine: no configuration of whoever runs it is read, nothing of theirs is written."""
+"""Every test starts as on a fresh machine: nobody's configuration is read, and nothing of theirs is written."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ hypothesis.settings.register_profile(
     "launcher",
     # Milliseconds of one example say more about the neighbours on this machine than about the code.
     deadline=None,
-    max_examples=80,
+    max_examples=40,
+    # Shrinking a job of thirty fields takes minutes; explaining it takes more.
+    phases=[hypothesis.Phase.explicit, hypothesis.Phase.generate, hypothesis.Phase.shrink],
     database=None,
     # The fixture below is the same for all examples of a test.
     suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture, hypothesis.HealthCheck.too_slow],

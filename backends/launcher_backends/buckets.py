@@ -19,6 +19,9 @@ _BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,61}[a-z0-9]")
 CONNECT_TIMEOUT = 5
 READ_TIMEOUT = 60
 
+# Links of a chain of exceptions: the deepest seen has five.
+CHAIN = 20
+
 
 @attrs.frozen
 class BucketSchema:
@@ -108,6 +111,16 @@ def hidden(field: str) -> Problem:
     """The problem of such a URL, which no message repeats."""
     text = "has credentials or a query in its URL (not repeated here)"
     return Problem(field, text, "put credentials into a secret and name it in `secret`")
+
+
+def causes(error: BaseException) -> Iterator[BaseException]:
+    """An exception and what it came from, outermost first; a few links, for a chain may be a circle."""
+    link: BaseException | None = error
+    for _ in range(CHAIN):
+        if link is None:
+            return
+        yield link
+        link = link.__cause__ or link.__context__
 
 
 def claim_needs(schema: BucketSchema) -> Iterable[Need]:

@@ -13,6 +13,7 @@ from launcher_backends.buckets import (
     BucketSchema,
     address,
     bucket_problems,
+    causes,
     claim_needs,
 )
 from launcher_backends.volume_claim import claim_mount
@@ -31,6 +32,7 @@ _CODES = {
     "InvalidAccessKeyId": Access.UNAUTHENTICATED,
     "ExpiredToken": Access.UNAUTHENTICATED,
     "InvalidToken": Access.UNAUTHENTICATED,
+    "RequestTimeTooSkewed": Access.UNAUTHENTICATED,
 }
 
 _EXCEPTIONS = {
@@ -38,8 +40,14 @@ _EXCEPTIONS = {
     "PartialCredentialsError": Access.UNAUTHENTICATED,
     "EndpointConnectionError": Access.UNREACHABLE,
     "ConnectTimeoutError": Access.UNREACHABLE,
+    "ConnectionClosedError": Access.UNREACHABLE,
+    "ProxyConnectionError": Access.UNREACHABLE,
+    "SSLError": Access.UNREACHABLE,
     "ReadTimeoutError": Access.TIMED_OUT,
 }
+
+# Servers that aren't Amazon's own don't all know the checksums that its library adds of late.
+_RELATIVES = {"request_checksum_calculation": "when_required", "response_checksum_validation": "when_required"}
 
 
 class S3:
@@ -74,26 +82,22 @@ class S3:
             "config_kwargs": {
                 "connect_timeout": CONNECT_TIMEOUT,
                 "read_timeout": READ_TIMEOUT,
+                # s3fs tries again by itself, so an address where nobody is shows after 3 s and not after 14.
                 "retries": {"total_max_attempts": 3},
+                **(_RELATIVES if schema.endpoint_url else {}),
             },
         }
         environment = {key: key for key in (_KEY, _SECRET, _TOKEN)}
         return Remote("s3", where.root, options, close=_close, environment=environment)
 
     def classify(self, error: BaseException) -> Access | None:
-        for exc in _chain(error):
+        for exc in causes(error):
             response = getattr(exc, "response", None)
             code = response.get("Error", {}).get("Code") if isinstance(response, dict) else None
             found = _CODES.get(str(code)) or _EXCEPTIONS.get(type(exc).__name__)
             if found:
                 return found
         return None
-
-
-def _chain(error: BaseException | None) -> Iterable[BaseException]:
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__
 
 
 async def _close(fs: Any) -> None:

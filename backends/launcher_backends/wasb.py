@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import weakref
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
@@ -11,7 +12,7 @@ import attrs
 
 from launcher.backend import Access, Credential, Facts, Mode, Mount, MountUse, Need, Remote
 from launcher.errors import Problem
-from launcher_backends.buckets import BucketSchema, claim_needs, common_problems, hidden, prefix_problems
+from launcher_backends.buckets import BucketSchema, causes, claim_needs, common_problems, hidden, prefix_problems
 from launcher_backends.volume_claim import claim_mount
 
 _KEY, _SAS, _CONNECTION = (
@@ -40,6 +41,7 @@ _EXCEPTIONS = {
     "ClientAuthenticationError": Access.UNAUTHENTICATED,
     "CredentialUnavailableError": Access.UNAUTHENTICATED,
     "ServiceRequestError": Access.UNREACHABLE,
+    "ServiceResponseError": Access.UNREACHABLE,
     "ServiceRequestTimeoutError": Access.TIMED_OUT,
     "ServiceResponseTimeoutError": Access.TIMED_OUT,
 }
@@ -118,28 +120,23 @@ class WASB:
 
     def remote(self, schema: BucketSchema, secrets: Mapping[str, str]) -> Remote:
         where = _address(schema)
-        options: dict[str, Any] = {
-            "account_name": where.account,
-            "account_key": secrets.get(_KEY) or secrets.get(_CSI_KEY),
-            "sas_token": secrets.get(_SAS),
-            "connection_string": secrets.get(_CONNECTION),
-        }
-        if schema.endpoint_url and options["account_key"]:
-            options["connection_string"] = _connection_string(schema.endpoint_url, options)
-        options = {key: value for key, value in options.items() if value}
+        # Always a connection string where there are credentials: it alone takes any address, plain HTTP and other
+        # clouds among them, and adlfs would fill what is left unset from the environment.
+        given = secrets.get(_CONNECTION) or _connection_string(where, schema.endpoint_url, secrets)
+        options = {"connection_string": given} if given else {"account_host": where.host}
         environment = {key: key for key in (_KEY, _SAS, _CONNECTION)}
-        return Remote("abfs", where.root, options, close=_close, environment=environment)
+        return Remote(
+            "abfs", where.root, {"account_name": where.account, **options}, close=_close, environment=environment
+        )
 
     def classify(self, error: BaseException) -> Access | None:
-        exc: BaseException | None = error
-        while exc is not None:
+        for exc in causes(error):
             code = getattr(exc, "error_code", None)
             found = _CODES.get(str(getattr(code, "value", code))) or _EXCEPTIONS.get(type(exc).__name__)
             if found:
                 return found
             if getattr(exc, "status_code", None) == 403:
                 return Access.DENIED
-            exc = exc.__cause__ or exc.__context__
         return None
 
 
@@ -150,14 +147,23 @@ def _address(schema: BucketSchema) -> BlobAddress:
     return where
 
 
-def _connection_string(endpoint: str, options: Mapping[str, Any]) -> str:
-    # adlfs speaks plain http, as a server on loopback does, only to an address inside a connection string.
-    scheme = urlsplit(endpoint).scheme
-    return (
-        f"DefaultEndpointsProtocol={scheme};AccountName={options['account_name']};"
-        f"AccountKey={options['account_key']};BlobEndpoint={endpoint};"
-    )
+def _connection_string(where: BlobAddress, endpoint: str | None, secrets: Mapping[str, str]) -> str:
+    key, sas = secrets.get(_KEY) or secrets.get(_CSI_KEY), secrets.get(_SAS)
+    if not key and not sas:
+        return ""
+    credential = f"AccountKey={key}" if key else f"SharedAccessSignature={sas.removeprefix('?') if sas else ''}"
+    address = endpoint or f"https://{where.host}"
+    scheme = urlsplit(address).scheme
+    return f"DefaultEndpointsProtocol={scheme};AccountName={where.account};{credential};BlobEndpoint={address};"
 
 
 async def _close(fs: Any) -> None:
-    await fs.service_client.close()
+    try:
+        await fs.service_client.close()
+    finally:
+        # adlfs leaves a finalizer that keeps every filesystem alive for ever, to close it once more when Python
+        # ends: on a loop that is gone by then, with a traceback for each. There is no public way to its handle.
+        for finalizer in list(getattr(weakref.finalize, "_registry", ())):
+            alive = finalizer.peek()
+            if alive is not None and alive[0] is fs:
+                finalizer.detach()

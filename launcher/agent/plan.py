@@ -35,8 +35,9 @@ class Part:
 class AgentPlan:
     """The whole of an agent's work in one run.
 
-    ``state`` is a folder that ``fetch`` and ``save`` share, for what fetch saw of writable copies. ``log`` is the
-    container whose log ``save`` follows into the store, empty for none; ``token`` the folder of its API token.
+    ``state`` is a folder that ``fetch`` and ``save`` share: save says there that it is ready, fetch what it
+    copied. ``log`` is the container whose log ``save`` follows into the store, empty for none; ``token`` the folder
+    of its API token.
     """
 
     record: RunRecord

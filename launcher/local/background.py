@@ -169,29 +169,37 @@ def _arguments(settings: Settings, config: Path | None, port: int) -> list[str]:
 async def _spawn(settings: Settings, lock: int, arguments: Sequence[str]) -> None:
     """Start the process and wait until it is ready; end it again when that fails, or is interrupted."""
     ours, theirs = os.pipe()
-    descriptors = ["--ready", str(theirs), "--lock", str(lock)]
     with closing(os.fdopen(ours, "rb", 0)) as news:
         try:
-            with os.fdopen(os.open(_log(settings), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)) as log:
-                process = subprocess.Popen(
-                    # -P: the current folder is nobody's package path, whatever files it holds.
-                    [sys.executable, "-P", "-m", "launcher.local", *arguments, *descriptors],
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=log,
-                    start_new_session=True,
-                    pass_fds=(theirs, lock),
-                )
+            process = _process(_log(settings), arguments, ready=theirs, lock=lock)
         finally:
             os.close(theirs)
         try:
             async with asyncio.timeout(START):
                 heard = await _first_line(news)
+        except TimeoutError as exc:
+            process.terminate()
+            raise LauncherError(f"the local cluster wasn't ready within {START:.0f} s: see {_log(settings)}") from exc
         except BaseException:
             process.terminate()
             raise
     if heard != READY:
         raise LauncherError(f"the local cluster didn't start:\n{_end_of(_log(settings))}")
+
+
+def _process(log: Path, arguments: Sequence[str], *, ready: int, lock: int) -> subprocess.Popen[bytes]:
+    """A process that outlives us and our terminal. asyncio's own would be killed when its transport is closed."""
+    descriptors = ["--ready", str(ready), "--lock", str(lock)]
+    with os.fdopen(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)) as said:
+        return subprocess.Popen(
+            # -P: the current folder is nobody's package path, whatever files it holds.
+            [sys.executable, "-P", "-m", "launcher.local", *arguments, *descriptors],
+            stdin=subprocess.DEVNULL,
+            stdout=said,
+            stderr=said,
+            start_new_session=True,
+            pass_fds=(ready, lock),
+        )
 
 
 async def _first_line(news: Any) -> bytes:
@@ -217,10 +225,10 @@ async def _end(process: int) -> None:
 async def _gone(process: int) -> None:
     """Wait for the end of a process by its descriptor, which becomes readable then."""
     loop = asyncio.get_running_loop()
-    ended: asyncio.Future[None] = loop.create_future()
-    loop.add_reader(process, lambda: ended.done() or ended.set_result(None))
+    ended = asyncio.Event()
+    loop.add_reader(process, ended.set)
     try:
-        await ended
+        await ended.wait()
     finally:
         loop.remove_reader(process)
 

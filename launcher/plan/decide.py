@@ -67,7 +67,8 @@ def _decided(job: Job, around: Circumstances, facts: Facts, uses: list[PlannedUs
     writes_back = any(use.mode is Mode.COPY and not use.read_only for use in uses)
     save = agents and ((store is not None and not by_client) or writes_back)
     looked_into = any(use.mode is Mode.MOUNT and use.sub_path for use in uses)
-    fetch = agents and (any(use.mode is Mode.COPY for use in uses) or looked_into)
+    # Where save is, fetch goes before the job: it tries the store, and waits until save listens.
+    fetch = save or (agents and (any(use.mode is Mode.COPY for use in uses) or looked_into))
     saved_by = "save" if save else "client" if by_client else ""
     unchecked = [use for use in uses if use.sub_path and use.mode is Mode.MOUNT and not agents]
     warnings = [w for use in uses if use.mount for w in use.mount.warnings]

@@ -70,6 +70,7 @@ def fetch(plan: Plan, placed: Iterable[Placed]) -> dict[str, Any]:
         namespace=plan.namespace,
         pod=plan.run_id,
         parts=parts,
+        store=_store_part(plan) if plan.save else None,
         state=volumes.STATE if plan.save else "",
     )
     return _agent(plan, FETCH, orders, [item.fetch for item in placed if item.fetch])
@@ -85,7 +86,7 @@ def save(plan: Plan, placed: Iterable[Placed]) -> dict[str, Any]:
         parts=[_part(use) for use in written],
         store=_store_part(plan),
         outputs=plan.job.outputs or "",
-        state=volumes.STATE if plan.fetch else "",
+        state=volumes.STATE,
         log=MAIN if plan.store else "",
         token=volumes.TOKEN,
     )

@@ -130,7 +130,8 @@ def _outputs(plan: Plan) -> Iterator[Placed]:
         return
     sub_path = f"{plan.run_id}/{OUTPUTS}"
     volume = {"name": STORE_VOLUME, **plan.store.mount.source}
-    yield Placed(volume, main=_mount(STORE_VOLUME, path, sub_path=sub_path), save=_run_folder(plan))
+    folder = _run_folder(plan)
+    yield Placed(volume, main=_mount(STORE_VOLUME, path, sub_path=sub_path), fetch=folder, save=folder)
 
 
 def _run_folder(plan: Plan) -> dict[str, Any]:
@@ -139,24 +140,27 @@ def _run_folder(plan: Plan) -> dict[str, Any]:
 
 
 def _store_access(plan: Plan) -> Iterator[Placed]:
-    if not plan.save or plan.store is None:
+    if not plan.save:
+        return
+    state = _mount(STATE_VOLUME, STATE)
+    yield Placed({"name": STATE_VOLUME, "emptyDir": {}}, fetch=state, save=state)
+    if plan.store is None:
         return
     name = plan.store.resolved.connection.name
     if plan.store.mount is not None and plan.job.outputs is None:
-        yield Placed({"name": STORE_VOLUME, **plan.store.mount.source}, save=_run_folder(plan))
+        folder = _run_folder(plan)
+        yield Placed({"name": STORE_VOLUME, **plan.store.mount.source}, fetch=folder, save=folder)
     secret = plan.store.resolved.secret
     if plan.store.mount is None and secret:
         volume = _secret_volume(names.dns_label(f"store-credentials-{name}"), secret.name, secret.items)
-        yield Placed(volume, save=_mount(volume["name"], f"{SECRETS}/store", read_only=True))
+        mount = _mount(volume["name"], f"{SECRETS}/store", read_only=True)
+        yield Placed(volume, fetch=mount, save=mount)
     sources = [
         {"serviceAccountToken": {"path": "token", "expirationSeconds": TOKEN_SECONDS}},
         {"configMap": {"name": "kube-root-ca.crt", "items": [{"key": "ca.crt", "path": "ca.crt"}]}},
     ]
     token = {"name": TOKEN_VOLUME, "projected": {"sources": sources}}
     yield Placed(token, save=_mount(TOKEN_VOLUME, TOKEN, read_only=True))
-    if plan.fetch:
-        state = _mount(STATE_VOLUME, STATE)
-        yield Placed({"name": STATE_VOLUME, "emptyDir": {}}, fetch=state, save=state)
 
 
 def _files(plan: Plan) -> Placed:
