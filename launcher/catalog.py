@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import attrs
 
@@ -18,6 +18,8 @@ from launcher.connection import Connection, SecretRef
 from launcher.errors import InvalidSpec, LauncherError, PluginError, Problem
 from launcher.registry import Registry
 from launcher.settings import Settings
+
+T = TypeVar("T")
 
 
 @attrs.frozen
@@ -54,17 +56,18 @@ class Resolved:
     def needs(self) -> tuple[Need, ...]:
         """What must be looked up before it is used. Raises ``PluginError``."""
         with _blamed(self.connection.kind):
-            return tuple(self.backend.needs(self.schema))
+            return tuple(_expected(need, Need) for need in self.backend.needs(self.schema))
 
     def mount(self, use: MountUse, facts: Facts) -> Mount:
         """It as a volume. Raises ``ValueError`` with the reason why it can't be one, ``PluginError``."""
         with _blamed(self.connection.kind, says=ValueError):
-            return self.backend.mount(use, facts)
+            return _expected(self.backend.mount(use, facts), Mount)
 
     def remote(self, secrets: Mapping[str, str] | None = None) -> Remote | None:
         """How fsspec reaches it, without credentials unless some are given. Raises ``PluginError``."""
         with _blamed(self.connection.kind):
-            return self.backend.remote(self.schema, secrets or {})
+            remote = self.backend.remote(self.schema, secrets or {})
+            return None if remote is None else _expected(remote, Remote)
 
 
 @attrs.frozen
@@ -99,7 +102,7 @@ def resolve(connection: Connection, registry: Registry) -> Resolved:
     try:
         with _blamed(connection.kind):
             schema: Any = codec.structure(dict(connection.schema), backend.schema)
-            problems = list(backend.problems(schema))
+            problems = [_expected(problem, Problem) for problem in backend.problems(schema)]
     except InvalidSpec as exc:
         raise InvalidSpec(problem.under("schema").under(place) for problem in exc.problems) from None
     problems = [problem.under("schema") for problem in problems]
@@ -126,3 +129,10 @@ def _blamed(kind: str, says: type[Exception] | tuple[()] = ()) -> Iterator[None]
         raise
     except Exception as exc:
         raise PluginError(f"the plugin for {kind!r} failed: {type(exc).__name__}: {exc}") from exc
+
+
+def _expected(value: Any, cls: type[T]) -> T:
+    """What a plugin gave, if it is what the contract says."""
+    if not isinstance(value, cls):
+        raise TypeError(f"it gave {type(value).__name__} where a {cls.__name__} is expected")
+    return value

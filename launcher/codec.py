@@ -47,18 +47,42 @@ def sound(value: T) -> tuple[T, list[Problem]]:
     """
     cls = type(value)
     kept = {field.name: getattr(value, field.name) for field in attrs.fields(cls) if not field.eq}  # type: ignore[arg-type]
-    raw = unstructure(value)
-    problems: list[Problem] = []
+    try:
+        raw = unstructure(value)
+    except RecursionError:
+        raise InvalidSpec([Problem("", "holds itself, or nests too deeply")], cls.__name__) from None
     try:
         return structure(raw, cls, **kept), []
     except InvalidSpec as exc:
         problems = list(exc.problems)
     for problem in problems:
-        raw.pop(re.split(r"[.\[]", problem.path)[0], None)
-    for field in written_fields(cls):
-        if field.default is attrs.NOTHING:
-            raw.setdefault(camel(field.name), field.name)
-    return structure(raw, cls, **kept), problems
+        _drop(raw, problem.path)
+    required = {field.name: field.name for field in written_fields(cls) if field.default is attrs.NOTHING}
+    for name, placeholder in required.items():
+        raw.setdefault(camel(name), placeholder)
+    try:
+        return structure(raw, cls, **kept), problems
+    except InvalidSpec:
+        return cls(**required, **kept), problems
+
+
+def _drop(raw: dict[str, Any], path: str) -> None:
+    """Take out what a problem is about: one item of a mapping or list where it is one, else the whole field."""
+    field, *rest = [part for part in re.split(r"[.\[\]]+", path) if part]
+    items = raw.get(field)
+    if rest and isinstance(items, dict):
+        items.pop(rest[0], None)
+    elif rest and isinstance(items, list) and rest[0].isdecimal() and _name_of(items, int(rest[0])):
+        # A use without its mistakes is its connection's name; the others keep their places.
+        items[int(rest[0])] = _name_of(items, int(rest[0]))
+    else:
+        raw.pop(field, None)
+
+
+def _name_of(items: list[Any], index: int) -> str:
+    item = items[index] if index < len(items) else None
+    name = item.get("name") if isinstance(item, dict) else None
+    return name if isinstance(name, str) else ""
 
 
 def unstructure(value: Any) -> Any:
@@ -77,7 +101,7 @@ def unstructure(value: Any) -> Any:
         return {key: unstructure(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [unstructure(item) for item in value]
-    if isinstance(value, float) and value.is_integer():
+    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
         return int(value)
     return value.value if isinstance(value, Mode) else value
 
@@ -155,12 +179,25 @@ def _class_hook(cls: type) -> Callable[[Any, type], Any]:
 
 def _field(raw: Any, field: attrs.Attribute[Any]) -> Any:
     as_written = AS_WRITTEN in field.metadata and isinstance(raw, str | int | float) and not isinstance(raw, bool)
-    value = raw if as_written else _converter().structure(raw, optional(field.type))
+    try:
+        value = raw if as_written else _converter().structure(raw, optional(field.type))
+    except InvalidSpec as exc:
+        raise InvalidSpec([*exc.problems, *_said_of(raw, field)]) from None
     converted = field.converter(value) if callable(field.converter) else value
     problems = list(field_problems(field, converted))
     if problems:
         raise InvalidSpec(problems)
     return value
+
+
+def _said_of(raw: Any, field: attrs.Attribute[Any]) -> list[Problem]:
+    """What the checks of a field can already say of a list or mapping of which one item is mistyped."""
+    if not isinstance(raw, Mapping | list):
+        return []
+    try:
+        return list(field_problems(field, raw))
+    except (AttributeError, TypeError):
+        return []
 
 
 def _is_optional(annotation: Any) -> bool:

@@ -229,12 +229,30 @@ def scan(folder: Path) -> Iterator[SavedFile]:
     """The files below a folder, in order, with their digests. Links and special files are named, not read."""
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
-        if path.is_symlink() and not path.resolve().is_relative_to(folder.resolve()):
-            yield SavedFile(path=name, bytes=0, state="a link that leads out of the outputs")
+        if not _is_text(name):
+            shown = name.encode("utf-8", "backslashreplace").decode()
+            yield SavedFile(path=shown, bytes=0, state="its name isn't UTF-8")
+        elif path.is_symlink() and not _leads_inside(path, folder):
+            yield SavedFile(path=name, bytes=0, state="a link that leads out of the outputs, or nowhere")
         elif path.is_file():
             yield _digested(path, name)
         elif not path.is_dir():
             yield SavedFile(path=name, bytes=0, state="not a regular file")
+
+
+def _is_text(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _leads_inside(path: Path, folder: Path) -> bool:
+    try:
+        return path.resolve(strict=True).is_relative_to(folder.resolve())
+    except (OSError, RuntimeError):  # a loop is a RuntimeError until Python 3.13
+        return False
 
 
 def _digested(path: Path, name: str) -> SavedFile:
@@ -286,14 +304,23 @@ async def _with_history(
 ) -> Result:
     try:
         async with store.open() as files:
-            history = _history(result, outcome, record, facts, manifest)
-            await files.write(f"{record.run}/{HISTORY}", dumps(history).encode())
+            if not await _is_told(files, record.run):
+                history = _history(result, outcome, record, facts, manifest)
+                await files.write(f"{record.run}/{HISTORY}", dumps(history).encode())
             if record.saved_by == "client":
                 # Last, as the mark that all is there.
                 await files.write(f"{record.run}/{MANIFEST}", dumps(manifest).encode())
     except LauncherError as exc:
         return attrs.evolve(result, warnings=(*result.warnings, f"the history isn't saved: {exc}"))
     return result
+
+
+async def _is_told(files: Files, run: str) -> bool:
+    """Whether another launcher that followed the same run has written how it ended."""
+    try:
+        return bool(loads(await files.read(f"{run}/{HISTORY}"), History).status)
+    except (Missing, InvalidSpec):
+        return False
 
 
 def _history(result: Result, outcome: Outcome, record: RunRecord, facts: Facts, manifest: SavedManifest) -> History:
@@ -305,7 +332,6 @@ def _history(result: Result, outcome: Outcome, record: RunRecord, facts: Facts, 
         fetched = FetchReport()
     return History(
         record=record,
-        user=facts.user,
         cluster=facts.cluster,
         namespace=state.ref.namespace,
         node=state.node,

@@ -152,7 +152,8 @@ class Lookup:
         if at and time.monotonic() - at < FRESH:
             return value
         value = await ask()
-        self._known[kind, name] = (time.monotonic(), value)
+        if value is not None:  # what isn't there may be made in a moment, because a message asked for it
+            self._known[kind, name] = (time.monotonic(), value)
         return value
 
     async def _user(self) -> str:

@@ -187,12 +187,12 @@ def memory(value: Any) -> Iterator[Problem]:
         yield Problem("", str(exc), "for example 512Mi or 8Gi")
         return
     if amount < SMALLEST_MEMORY:
-        guess = f"{value}Gi" if value.isdecimal() and int(value) <= 4096 else "512Mi"
+        guess = f"{value}Gi" if re.fullmatch("[0-9]{1,4}", str(value)) else "512Mi"
         yield Problem("", f"{value} means {amount.normalize():f} bytes", f"{guess}?")
 
 
 def whole_number(value: Any) -> Iterator[Problem]:
-    if not str(value).isdecimal():
+    if not re.fullmatch("[0-9]{1,9}", str(value)):
         yield Problem("", f"{value!r} isn't a whole number")
 
 

@@ -79,6 +79,8 @@ class Follower:
     grace: int
     """Seconds that the pod may take to end when its time is over."""
     tell: Callable[[RunEvent], None]
+    resumed: bool = False
+    """Whether the run was started by somebody else, so that a part of its time has passed already."""
     main: str = "main"
     state: PodState | None = None
     phase: Phase = Phase.SCHEDULING
@@ -90,6 +92,7 @@ class Follower:
     _clocks: Clocks = attrs.field(factory=Clocks)
     _stuck: Diagnosis | None = None
     _stuck_since: float = 0.0
+    _losing_patience: bool = False
     _said: set[str] = attrs.field(factory=set)
     _deadline: float | None = None
     _gone_by: float | None = None
@@ -109,8 +112,9 @@ class Follower:
                         return outcome
                     continue
                 if self._gone_by is not None:
-                    return self._lost()
-                if self._is_over():
+                    if asyncio.get_running_loop().time() >= self._gone_by:
+                        return self._lost()
+                elif self._is_over():
                     await self._end(Why.TIMEOUT, self.grace)
                 elif not self.started.is_set():
                     await self._look()
@@ -126,8 +130,6 @@ class Follower:
         await self._end(Why.CANCELLED, grace)
 
     def _took(self, state: PodState) -> Outcome | None:
-        if state.ref.uid != self.ref.uid:
-            return None
         vanished = state.gone and not state.ended
         self.state = state
         self._clocks.note(state)
@@ -196,9 +198,9 @@ class Follower:
             return
         self.started.set()
         if self.timeout is not None:
-            # A run that is taken up later has used a part of its time; clocks of both sides agree well enough.
+            # Only a run that is taken up later is measured by the server's clock, which may differ from ours.
             ran = (datetime.now(UTC) - server_time).total_seconds() if server_time else 0.0
-            used = ran if ran > 2 * FIRST_LOOK else 0.0
+            used = max(0.0, ran) if self.resumed else 0.0
             self._deadline = asyncio.get_running_loop().time() + max(0.0, self.timeout - used)
 
     def _patience(self, pause: float) -> float | None:
@@ -223,8 +225,9 @@ class Follower:
         if found is None:
             self._stuck = None
             return
-        if self._stuck is None or self._stuck.code != found.diagnosis.code:
-            self._stuck, self._stuck_since = found.diagnosis, now
+        if self._stuck is None or not self._losing_patience:
+            self._stuck_since = now
+        self._stuck, self._losing_patience = found.diagnosis, found.patience is not None
         if found.diagnosis.summary not in self._said:
             self._said.add(found.diagnosis.summary)
             self.tell(RunEvent(kind="warning", phase=self.phase, text=str(found.diagnosis)))

@@ -86,7 +86,6 @@ class Launcher:
             if self._in_process and exc_type is None:
                 # These pods end with this process, so leaving waits for them.
                 await asyncio.gather(*(run.wait() for run in self._runs), return_exceptions=True)
-                await asyncio.gather(*(run.settled() for run in self._runs))
         finally:
             await asyncio.gather(*(run.close() for run in self._runs))
             await self._stack.aclose()
@@ -131,15 +130,18 @@ class Launcher:
 
     async def attach(self, run_id: str) -> Run | PastRun:
         """A run that somebody started, by its id. Raises ``RunNotFound``."""
+        if not names.is_run_id(run_id):
+            raise RunNotFound(f"no run {run_id!r}: that can't be the id of one (`launcher ps` lists runs)")
+        if not await self._pods(labels.of_run(run_id)):
+            return await self._past(run_id)
+        # The feed first, then the pod once more: what ends from here on is seen.
+        feed = await self._stack.enter_async_context(Feed(self.session, self.namespace, labels.of_run(run_id)))
         pods = await self._pods(labels.of_run(run_id))
         if not pods:
             return await self._past(run_id)
-        state = pods[-1]
-        record = loads(state.annotations.get(labels.RECORD, "{}"), RunRecord)
-        feed = Feed(self.session, self.namespace, labels.of_run(run_id))
-        await self._stack.enter_async_context(feed)
-        facts = Facts(local=self.cluster.local, cluster=self.cluster.name)
-        return self._follow(state.ref, record, feed, facts, ())
+        record = loads(pods[-1].annotations.get(labels.RECORD, "{}"), RunRecord)
+        facts = Facts(local=self.cluster.local, cluster=self.cluster.name, user=record.user)
+        return self._follow(pods[-1].ref, record, feed, facts, (), resumed=True)
 
     async def runs(self) -> list[RunInfo]:
         """The runs that the namespace knows, the newest last."""
@@ -181,7 +183,16 @@ class Launcher:
             problems=tuple(problems),
         )
 
-    def _follow(self, ref: PodRef, record: RunRecord, feed: Feed, facts: Facts, warnings: tuple[str, ...]) -> Run:
+    def _follow(
+        self,
+        ref: PodRef,
+        record: RunRecord,
+        feed: Feed,
+        facts: Facts,
+        warnings: tuple[str, ...],
+        *,
+        resumed: bool = False,
+    ) -> Run:
         around = Surround(
             session=self.session,
             feed=feed,
@@ -190,7 +201,7 @@ class Launcher:
             cleanup=self.settings.cleanup,
             warnings=warnings,
         )
-        run = Run(ref, record, around)
+        run = Run(ref, record, around, resumed=resumed)
         self._runs.append(run)
         return run
 

@@ -12,9 +12,9 @@ _SUFFIXES: dict[str, Decimal] = {
     **{s: Decimal(1000) ** -e for e, s in enumerate(("m", "u", "n"), 1)},
 }
 # 18 digits are more than any machine has of anything, and keep hostile input from costing time.
-_QUANTITY = re.compile(r"(\d{1,18}(?:\.\d{0,18})?|\.\d{1,18})(?:([eE][+-]?\d{1,2})|([A-Za-z]{0,2}))")
+_QUANTITY = re.compile(r"([0-9]{1,18}(?:\.[0-9]{0,18})?|\.[0-9]{1,18})(?:([eE][+-]?[0-9]{1,2})|([A-Za-z]{0,2}))")
 
-_DURATION = re.compile(r"(?:(\d{1,9}(?:\.\d{1,6})?)(d|h|m|s))")
+_DURATION = re.compile(r"(?:([0-9]{1,9}(?:\.[0-9]{1,6})?)(d|h|m|s))")
 _SECONDS = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0}
 
 

@@ -60,6 +60,8 @@ class RunRecord:
     spec: str
     """The hash of the job and of the connections that it uses: the same spec gives the same hash."""
     image: str
+    user: str = ""
+    """Who submitted it, as the API server sees them."""
     attempt: int = 1
     retries_left: int = 0
     timeout: float | None = None
@@ -133,7 +135,6 @@ class History:
     """
 
     record: RunRecord
-    user: str = ""
     cluster: str = ""
     namespace: str = ""
     node: str = ""

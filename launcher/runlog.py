@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -30,14 +31,16 @@ class RunLog:
     async def keep(self, lines: AsyncIterator[LogLine]) -> None:
         """Read to the end of the log, writing as it comes."""
         stream = self._open()
+        whole = False
         try:
             async for line in lines:
                 self._remember(line.text)
                 if stream is not None:
                     stream = self._write(stream, line.text)
+            whole = True
         finally:
             if stream is not None:
-                self._close(stream)
+                self._close(stream, whole=whole)
 
     def text(self) -> str:
         """The end of the log, up to ``TAIL`` characters; a first line says when it isn't the whole."""
@@ -47,6 +50,7 @@ class RunLog:
     def _remember(self, text: str) -> None:
         self.bytes += len(text.encode("utf-8", "replace")) + 1
         self._lines.append(text[-TAIL:])
+        self._cut = self._cut or len(text) > TAIL
         self._size += len(self._lines[-1]) + 1
         while self._size > TAIL and len(self._lines) > 1:
             self._size -= len(self._lines.popleft()) + 1
@@ -57,7 +61,7 @@ class RunLog:
             return None
         try:
             self.file.parent.mkdir(parents=True, exist_ok=True)
-            return self.file.open("w", buffering=1, encoding="utf-8", errors="replace", newline="\n")
+            return self._part.open("w", buffering=1, encoding="utf-8", errors="replace", newline="\n")
         except OSError as exc:
             self.failure = f"the log can't be saved to {self.file}: {exc.strerror}"
             return None
@@ -67,12 +71,24 @@ class RunLog:
             stream.write(text + "\n")
         except OSError as exc:
             self.failure = f"the log in {self.file} isn't whole: {exc.strerror}"
-            self._close(stream)
+            self._close(stream, whole=True)
             return None
         return stream
 
-    def _close(self, stream: IO[str]) -> None:
+    def _close(self, stream: IO[str], *, whole: bool) -> None:
+        """A log that was read to its end takes its place; another leaves what may be there already."""
+        assert self.file is not None  # there is a stream because there is a file  # noqa: S101
         try:
             stream.close()
+            if whole and (self.bytes or not self.file.exists()):
+                self._part.replace(self.file)
+            else:
+                self._part.unlink()
         except OSError as exc:
             self.failure = self.failure or f"the log in {self.file} isn't whole: {exc.strerror}"
+
+    @property
+    def _part(self) -> Path:
+        # One for each reader: two launchers may follow one run.
+        assert self.file is not None  # noqa: S101 - asked by the callers
+        return self.file.with_name(f"{self.file.name}.{os.getpid():x}-{id(self):x}.part")

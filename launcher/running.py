@@ -57,7 +57,7 @@ class Run:
         result = await run.wait()
     """
 
-    def __init__(self, ref: PodRef, record: RunRecord, around: Surround) -> None:
+    def __init__(self, ref: PodRef, record: RunRecord, around: Surround, *, resumed: bool = False) -> None:
         self.id = record.run
         self.record = record
         self.warnings = around.warnings
@@ -71,7 +71,7 @@ class Run:
         self._idle.set()
         self._log = RunLog(file=_log_file(around.store, record))
         grace = SAVING_GRACE if record.saved_by == "save" else PLAIN_GRACE
-        self._follower = Follower(around.session, ref, record.timeout, grace, self._tell)
+        self._follower = Follower(around.session, ref, record.timeout, grace, self._tell, resumed)
         self._result: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         self._task = asyncio.create_task(self._live(), name=f"run {self.id}")
 
@@ -134,9 +134,9 @@ class Run:
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
         if not self._result.done():
-            self._result.cancel()
-        elif not self._result.cancelled():
-            self._result.exception()  # read, so that nobody is told it never was
+            text = f"the launcher that followed run {self.id} was left; attach to the run with another"
+            self._result.set_exception(LauncherError(text))
+        self._result.exception()  # read, so that nobody is told it never was
 
     def _tell(self, event: RunEvent) -> None:
         self._events.append(event)
@@ -146,7 +146,8 @@ class Run:
         try:
             result, removable = await self._followed()
             self._result.set_result(result)
-        except LauncherError as exc:
+        except Exception as exc:
+            # Also what nobody foresaw: whoever waits must not wait for ever.
             self._result.set_exception(exc)
             return
         finally:
@@ -160,7 +161,7 @@ class Run:
         around = self._around
         log = asyncio.create_task(self._keep_log(), name=f"log of {self.id}")
         try:
-            async with aclosing(around.feed.states(self._ref.name)) as states:
+            async with aclosing(around.feed.states(self._ref)) as states:
                 outcome = await self._follower.follow(states)
             await asyncio.wait({log}, timeout=LOG_END)
         finally:
@@ -262,7 +263,8 @@ async def stored_lines(store: Store, run_id: str) -> AsyncGenerator[LogLine]:
             data = await files.read(f"{run_id}/{LOG}")
     except Missing:
         return
-    for text in data.decode("utf-8", "replace").splitlines():
+    # Not splitlines(): a progress bar's \r, or U+2028, ends no line of a log.
+    for text in data.decode("utf-8", "replace").removesuffix("\n").split("\n") if data else ():
         yield LogLine(text, "main", 1, None)
 
 

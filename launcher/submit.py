@@ -22,19 +22,27 @@ async def submit(session: Session, manifest: Manifest) -> PodRef:
     """Create the objects, then the pod, then make the pod their owner.
 
     Raises ``Conflict`` when the run id is taken by another job, ``Forbidden``, ``ClusterError``; what was made
-    before is removed again then.
+    before is removed again then, and when the task is cancelled.
     """
     namespace = manifest.pod["metadata"]["namespace"]
-    made: list[str] = []
+    tried: list[str] = []
     try:
         for item in manifest.objects:
-            await _object(session, namespace, item)
-            made.append(_path(namespace, item))
+            tried.append(_path(namespace, item))
+            try:
+                await _object(session, namespace, item)
+            except Conflict:
+                tried.pop()  # somebody else's, which stays
+                raise
         ref = await _pod(session, namespace, manifest.pod)
-    except BaseException:
-        await asyncio.shield(_undo(session, made))
+        await asyncio.gather(*(_own(session, path, ref) for path in tried))
+    except Conflict:
+        await asyncio.shield(_undo(session, tried))
         raise
-    await asyncio.gather(*(_own(session, path, ref) for path in made))
+    except BaseException:
+        # A request whose answer never came may have made its object all the same.
+        await asyncio.shield(_undo_all(session, manifest.pod, tried))
+        raise
     return ref
 
 
@@ -44,13 +52,14 @@ async def remove_objects(session: Session, namespace: str, run_id: str) -> None:
 
 
 async def _object(session: Session, namespace: str, item: dict[str, Any]) -> None:
-    collection = _COLLECTIONS[item["kind"]]
     try:
-        await session.create(f"/api/v1/namespaces/{namespace}/{collection}", item)
-    except Conflict:
-        # Made by an earlier try whose answer was lost; the pod's own spec hash decides whether it is the same.
-        existing = await session.get(_path(namespace, item))
-        if existing["metadata"].get("labels", {}).get(labels.RUN) != item["metadata"]["labels"][labels.RUN]:
+        await session.create(f"/api/v1/namespaces/{namespace}/{_COLLECTIONS[item['kind']]}", item)
+    except ClusterError as exc:
+        if exc.status not in (0, 409) and exc.status < 500:
+            raise
+        existing = await _existing(session, _path(namespace, item))
+        # The same content: it was made by an earlier try whose answer was lost.
+        if existing is None or existing.get("binaryData") != item.get("binaryData"):
             raise
 
 
@@ -98,6 +107,19 @@ async def _own(session: Session, path: str, ref: PodRef) -> None:
     except LauncherError:
         # Only tidiness: without an owner the object is removed by the launcher, not with the pod.
         return
+
+
+async def _undo_all(session: Session, pod: dict[str, Any], paths: list[str]) -> None:
+    name, namespace = pod["metadata"]["name"], pod["metadata"]["namespace"]
+    path = f"/api/v1/namespaces/{namespace}/pods/{name}"
+    try:
+        existing = await _existing(session, path)
+        ours = existing is not None and existing["metadata"].get("labels", {}).get(labels.LAUNCHER)
+        if existing is not None and ours == pod["metadata"]["labels"][labels.LAUNCHER]:
+            await session.delete(path, uid=existing["metadata"]["uid"], grace=0)
+    except LauncherError:
+        pass  # what can't be asked now can't be undone now
+    await _undo(session, paths)
 
 
 async def _undo(session: Session, paths: list[str]) -> None:

@@ -6,8 +6,10 @@ twice is an error, since the earlier one would be lost in silence. JSON is YAML,
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Hashable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -38,9 +40,7 @@ def read(path: Path) -> Any:
 
 def read_all(path: Path) -> list[Any]:
     """The documents of a YAML file that holds several, as Kubernetes' own files do. Raises ``InvalidSpec``."""
-    documents: list[Any] = _loaded(
-        _bytes(path), str(path), lambda text: [item for item in yaml.load_all(text, _Loader) if item]
-    )
+    documents: list[Any] = _loaded(_bytes(path), str(path), _all_documents)
     return documents
 
 
@@ -58,13 +58,40 @@ def _bytes(path: Path) -> bytes:
 
 def parse(data: str | bytes, source: str = "") -> Any:
     """The plain data of YAML or JSON text. Raises ``InvalidSpec``."""
-    return _loaded(data, source, lambda text: yaml.load(text, _Loader))  # noqa: S506 - a SafeLoader, made stricter
+    return _loaded(data, source, _json_or_yaml)
+
+
+def _json_or_yaml(text: str) -> Any:
+    # JSON first: it escapes what lies beyond U+FFFF in a way that YAML doesn't read.
+    if text.lstrip()[:1] in ("{", "["):
+        with suppress(json.JSONDecodeError):
+            return json.loads(text, object_pairs_hook=_pairs, parse_int=_json_int)
+    _bound(text)
+    return yaml.load(text, _Loader)  # noqa: S506 - a SafeLoader, made stricter
+
+
+def _all_documents(text: str) -> list[Any]:
+    _bound(text)
+    return [item for item in yaml.load_all(text, _Loader) if item]
+
+
+def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise ValueError(f"the key {next(key for key in keys if keys.count(key) > 1)!r} is there twice")
+    return found
+
+
+def _json_int(text: str) -> int:
+    if len(text) > DIGITS:
+        raise ValueError(f"it holds a number of {len(text)} digits")
+    return int(text)
 
 
 def _loaded(data: str | bytes, source: str, load: Callable[[str], Any]) -> Any:
     try:
         text = data.decode("utf-8-sig") if isinstance(data, bytes) else data
-        _bound(text)
         return load(text)
     except UnicodeDecodeError as exc:
         raise InvalidSpec([Problem("", f"it isn't UTF-8 text (byte {exc.start})")], source) from exc

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import attrs
 import pytest
 
@@ -173,12 +175,12 @@ def test_durations_of_a_run() -> None:
 REF = PodRef("jobs", "j-1", "uid")
 
 
-def state(**fields: object) -> PodState:
+def state(**fields: Any) -> PodState:
     base = PodState(ref=REF, version="1", phase="Failed", containers=(ContainerState(name="main"),))
     return attrs.evolve(base, **fields)
 
 
-def main_ended(code: int, **fields: object) -> ContainerState:
+def main_ended(code: int, **fields: Any) -> ContainerState:
     return attrs.evolve(ContainerState(name="main", state="terminated", exit_code=code), **fields)
 
 

@@ -18,7 +18,6 @@ async def show(screen: Screen, columns: Sequence[str], rows: Sequence[Row]) -> N
     cells = [[_cell(row.get(column)) for column in columns] for row in rows]
     heads = [column.replace("_", " ") for column in columns]
     terminal = sys.stdout is not None and sys.stdout.isatty()
-    # A table for a terminal is styled; its text is cleaned already, so it must not be cleaned of its styles.
     if terminal:
         _draw(heads, cells)
     else:
@@ -44,8 +43,9 @@ def _draw(heads: Sequence[str], cells: Sequence[Sequence[str]]) -> None:
     from rich.text import Text
 
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    for head in heads:
-        table.add_column(Text(head), overflow="fold")
+    for index, head in enumerate(heads):
+        # The name that a row is called by stays whole as long as there is room for it: it will be copied.
+        table.add_column(Text(head), overflow="fold", no_wrap=index == 0)
     for row in cells:
         table.add_row(*(Text(cell) for cell in row))
     Console(highlight=False, markup=False, emoji=False).print(table)

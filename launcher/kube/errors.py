@@ -40,7 +40,7 @@ def from_response(status: int, body: bytes, retry_after: str | None, request: st
 def _status_object(body: bytes) -> dict[str, Any]:
     try:
         value = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}
 

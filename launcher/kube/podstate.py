@@ -47,7 +47,8 @@ class ContainerState:
     @property
     def has_run(self) -> bool:
         """Whether a process of it ever started."""
-        return self.state != "waiting" or self.restarts > 0
+        # A command that couldn't start shows as terminated, started in 1970.
+        return self.state == "running" or self.started is not None or self.restarts > 0
 
 
 @attrs.frozen(kw_only=True)
@@ -135,11 +136,12 @@ class Note:
 
 
 def moment(text: Any) -> datetime | None:
-    """A time of the API; None for none, or for what isn't one."""
+    """A time of the API; None for none, for what isn't one, and for 1970, which a kubelet writes for never."""
     try:
-        return datetime.fromisoformat(text) if text else None
+        found = datetime.fromisoformat(text) if text else None
     except (ValueError, TypeError):
         return None
+    return found if found is not None and found.tzinfo is not None and found.timestamp() > 0 else None
 
 
 def _containers(spec: Mapping[str, Any], status: Mapping[str, Any]) -> list[ContainerState]:

@@ -42,6 +42,10 @@ PATCH_TYPES = {
 }
 
 
+class Unfinished(bytes):
+    """The last line of a stream that ended without a line's end: perhaps only a part of it."""
+
+
 class Session:
     """An open connection to an API server. Use it as an async context manager.
 
@@ -126,7 +130,7 @@ class Session:
         except (aiohttp.ClientError, TimeoutError, OSError) as exc:
             raise ClusterUnreachable(self._unreachable(exc)) from exc
         if rest:
-            yield bytes(rest)
+            yield Unfinished(rest)
 
     async def _json(
         self,
@@ -162,7 +166,7 @@ class Session:
             response.release()
         try:
             value = json.loads(data)
-        except ValueError as exc:
+        except (ValueError, RecursionError) as exc:
             raise ClusterError(
                 f"{self.target.name} answered {method} {path} with something that isn't JSON:"
                 f" {clean(data.decode('utf-8', 'replace'), 80)}. Is it a Kubernetes API server?"

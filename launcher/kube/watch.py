@@ -66,12 +66,19 @@ async def _list(session: Session, path: str, selector: dict[str, str], *, patien
     pause = FIRST_PAUSE
     while True:
         try:
-            return await session.get(path, **selector)
+            return _checked(await session.get(path, **selector), session, path)
         except ClusterError as exc:
             if not patient or not _passing(exc):
                 raise
-            await asyncio.sleep(pause)
+            await asyncio.sleep(max(pause, exc.retry_after or 0.0))
             pause = min(pause * 2, LONGEST_PAUSE)
+
+
+def _checked(listed: dict[str, Any], session: Session, path: str) -> dict[str, Any]:
+    metadata = listed.get("metadata")
+    if not isinstance(metadata, dict) or "resourceVersion" not in metadata:
+        raise ClusterError(f"{session.target.name} answered GET {path} with something that isn't a list")
+    return listed
 
 
 def _differences(known: dict[str, dict[str, Any]], items: list[dict[str, Any]]) -> list[Event]:
@@ -111,6 +118,7 @@ async def _continuous(session: Session, path: str, selector: dict[str, str], ver
                 raise _Expired from exc
             if not _passing(exc):
                 raise
+            pause = max(pause, min(exc.retry_after or 0.0, LONGEST_PAUSE))
         await asyncio.sleep(pause)
         pause = min(pause * 2, LONGEST_PAUSE)
 
@@ -141,7 +149,7 @@ def _decode(line: bytes) -> Event:
     try:
         raw = json.loads(line)
         return Event(raw["type"], raw["object"])
-    except (ValueError, KeyError, TypeError) as exc:
+    except (ValueError, KeyError, TypeError, RecursionError) as exc:
         # A line cut by a dying connection: the stream is renewed from the last version.
         raise ClusterUnreachable("the watch ended in the middle of a line") from exc
 

@@ -78,7 +78,7 @@ def _decided(job: Job, around: Circumstances, facts: Facts, uses: list[PlannedUs
         warnings.append(f"the log stays with the pod and isn't kept in the store ({AGENT_HINT})")
     return Plan(
         job=job,
-        record=_record(job, around, uses, store, saved_by),
+        record=_record(job, around, uses, store, saved_by, user=facts.user),
         namespace=around.namespace,
         launcher_id=around.launcher_id,
         uses=tuple(uses),
@@ -93,7 +93,7 @@ def _decided(job: Job, around: Circumstances, facts: Facts, uses: list[PlannedUs
 
 
 def _record(
-    job: Job, around: Circumstances, uses: Iterable[PlannedUse], store: PlannedStore | None, saved_by: str
+    job: Job, around: Circumstances, uses: Iterable[PlannedUse], store: PlannedStore | None, saved_by: str, *, user: str
 ) -> RunRecord:
     planned = list(uses)
     connections = [codec.unstructure(use.resolved.connection) for use in planned]
@@ -103,6 +103,7 @@ def _record(
         job=job.name,
         spec=digest(dumps({"job": codec.unstructure(job), "connections": connections, "files": files})),
         image=job.image,
+        user=user,
         timeout=job.timeout,
         outputs=job.outputs or "",
         files=len(around.files),

@@ -7,12 +7,12 @@ that their connections don't show; nothing that is mounted becomes wider, or is 
 from __future__ import annotations
 
 import json
-import posixpath
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from launcher.backend import Mode
 from launcher.errors import Problem
+from launcher.fields import plain_path
 from launcher.plan import Plan
 from launcher.pod import labels
 
@@ -98,7 +98,7 @@ def _volumes(before: dict[str, Any], after: dict[str, Any], kept: set[str]) -> I
 def _storage(volume: Mapping[str, Any]) -> tuple[str, str]:
     """What a volume shows, whichever way it is mounted: its kind and the place."""
     if "hostPath" in volume:
-        return "hostPath", posixpath.normpath(str(volume["hostPath"].get("path")))
+        return "hostPath", plain_path(str(volume["hostPath"].get("path")))
     if "persistentVolumeClaim" in volume:
         return "claim", str(volume["persistentVolumeClaim"].get("claimName"))
     if "csi" in volume:
@@ -136,7 +136,8 @@ def _environment(container: dict[str, Any], old: dict[str, Any], kept: set[str])
     for name in sorted({*map(str, known), *map(str, now)}):
         if name.startswith("LAUNCHER_") and old and known.get(name) != now.get(name):
             yield Problem(f"{place}.env[{name}]", "is set by the launcher itself", "choose another name")
-    for name, entry in now.items():
+    for entry in container.get("env") or []:  # every entry: a later one of the same name would hide the first
+        name = entry.get("name")
         reference = ((entry.get("valueFrom") or {}).get("secretKeyRef") or {}).get("name")
         if reference in kept and known.get(name) != entry:
             yield Problem(

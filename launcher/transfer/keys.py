@@ -50,10 +50,10 @@ def _unfit(key: str) -> str:
     if "" in parts:
         return "has an empty part between two slashes"
     try:
-        sizes = [len(part.encode()) for part in key.split("/")]
+        longest, whole = max(len(part.encode()) for part in key.split("/")), len(key.encode())
     except UnicodeEncodeError:
         return "isn't UTF-8 text"
-    return "is too long for a file's name" if max(sizes) > NAME_LIMIT or sum(sizes) > PATH_LIMIT else ""
+    return "is too long for a file's name" if longest > NAME_LIMIT or whole > PATH_LIMIT else ""
 
 
 def _parents(key: str) -> Iterator[str]:

@@ -8,11 +8,12 @@ import secrets
 import signal
 import socket
 import stat
+import subprocess
 from pathlib import Path
 
 import yaml
 
-from tests.cli.shell import Shell, eventually, processes
+from tests.cli.shell import COMMAND, Shell, eventually, processes
 
 
 def state_of(launcher: Shell) -> Path:
@@ -21,10 +22,11 @@ def state_of(launcher: Shell) -> Path:
 
 def test_a_run_in_one_shell_is_followed_in_another(background: Shell) -> None:
     """Started and left here, followed there, its outputs fetched and its pod gone; the store remembers it."""
-    job = "echo one; while [ ! -e go ]; do sleep 0.05; done; echo two; echo made > $LAUNCHER_OUTPUTS/it.txt"
-    gate = background.folder / "go"
-    job = job.replace("-e go", f"-e {gate}")
-    started = background("run", "--detach", "--run-id", "meet-1", "--image", "x", "--", "sh", "-c", job)
+    job = "echo one; while [ ! -e /gate/open ]; do sleep 0.05; done; echo two; echo made > $LAUNCHER_OUTPUTS/it.txt"
+    gate = f"{{name: gate, kind: host_path, schema: {{hostPath: {background.folder}, mountPath: /gate}}}}"
+    background.write("launcher.yaml", f"connections: [{gate}]\n")
+    words = ("run", "--detach", "--run-id", "meet-1", "--image", "x", "-c", "gate:ro", "--", "sh", "-c", job)
+    started = background(*words)
     assert (started.code, started.out) == (0, "meet-1\n")
     with background.started("logs", "-f", "meet-1") as following:
         assert following.process.stdout is not None
@@ -34,7 +36,7 @@ def test_a_run_in_one_shell_is_followed_in_another(background: Shell) -> None:
         early = background("outputs", "meet-1")
         assert early.code == 125
         assert "is running" in early.err
-        gate.touch()
+        background.write("open", "")
         followed = following.end()
     assert followed.out == "two\n"
     assert "run meet-1: succeeded" in followed.err
@@ -69,29 +71,21 @@ def test_it_is_started_once_and_private(background: Shell) -> None:
     again = background("cluster", "start")
     assert again.code == 0
     assert "already" in again.err
-    for file in state_of(background).glob("cluster.*"):
-        assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    for private in state_of(background).glob("cluster.*"):
+        assert stat.S_IMODE(private.stat().st_mode) == 0o600
     said = background("cluster")
     assert said.out.startswith("the local cluster, namespace default")
     assert "it answers" in said.out
     target = background.folder / "kubeconfig"
     with target.open("w") as file:
         target.chmod(0o644)
-        _redirected(background, file.fileno())
+        words = [*COMMAND, "cluster", "--kubeconfig"]
+        subprocess.run(words, cwd=background.folder, env=background.environment, stdout=file, check=True)
     assert stat.S_IMODE(target.stat().st_mode) == 0o600
     reached = background.with_environment(LAUNCHER_CLUSTER="auto", KUBECONFIG=str(target))
     assert "context podlauncher-local" in reached("cluster").out
     token = yaml.safe_load(target.read_text())["users"][0]["user"]["token"]
     assert token not in again.err + said.out + said.err
-
-
-def _redirected(launcher: Shell, out: int) -> None:
-    import subprocess
-
-    from tests.cli.shell import COMMAND
-
-    words = [*COMMAND, "cluster", "--kubeconfig"]
-    subprocess.run(words, cwd=launcher.folder, env=launcher.environment, stdout=out, check=True)
 
 
 def test_stop_ends_everything_that_runs_on_it(background: Shell) -> None:

@@ -19,7 +19,7 @@ DEAF = 'trap "" TERM; echo up; while :; do sleep 0.1; done'
 
 @pytest.mark.parametrize("moment", ["cluster:", "means nothing", "run x-", "scheduling", "pulling"])
 def test_ctrl_c_leaves_nothing_at_any_moment(launcher: Shell, moment: str) -> None:
-    """Interrupted while the cluster starts, while it submits, before the command and while it runs: 130 and no trace."""
+    """While the cluster starts, while it submits, before the command and while it runs: 130, and no trace."""
     mark = secrets.token_hex(8)
     with launcher.started("run", "--image", "x", "--", "sh", "-c", HEEDFUL, mark) as running:
         running.until(moment)

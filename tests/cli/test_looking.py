@@ -15,7 +15,7 @@ connections:
     version: v3
     description: "two\\nlines"
     schema: {hostPath: /data, readOnly: true}
-  - {name: images, kind: s3, schema: {bucket: "s3://b/p"}, secret: {name: keys}, modes: [copy, stream]}
+  - {name: images, kind: s3, schema: {bucket: "s3://bucket/p"}, secret: {name: keys}, modes: [copy, stream]}
   - {name: odd, kind: nosuch, schema: {a: 1}}
 """
 
@@ -43,7 +43,7 @@ def test_one_connection_is_shown_whole(launcher: Shell) -> None:
     """All that its file says is shown; a name that isn't there gets the nearest one."""
     launcher.write("launcher.yaml", SETTINGS)
     shown = json.loads(launcher("connections", "show", "images", "--json").out)
-    assert shown["schema"] == {"bucket": "s3://b/p"}
+    assert shown["schema"] == {"bucket": "s3://bucket/p"}
     assert shown["secret"] == {"name": "keys"}
     assert "artifactsStore: true" in launcher("connections", "show", "results").out
     wrong = launcher("connections", "show", "image")

@@ -65,7 +65,9 @@ def test_types_are_those_that_the_loader_takes() -> None:
     use = resolved(one["anyOf"][1], job)
     assert set(use["properties"]) == {camel(field.name) for field in codec.written_fields(Use)}
     assert use["properties"]["mode"]["enum"] == ["mount", "copy", "stream", None]
-    assert set(job["definitions"]["Resources"]["properties"]) == {camel(f.name) for f in codec.written_fields(Resources)}
+    assert set(job["definitions"]["Resources"]["properties"]) == {
+        camel(f.name) for f in codec.written_fields(Resources)
+    }
 
 
 def test_a_connections_schema_is_that_of_its_kind(settings: dict[str, Any]) -> None:

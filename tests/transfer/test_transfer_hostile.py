@@ -8,7 +8,6 @@ import pytest
 from aiohttp import web
 
 from launcher.agent.plan import Part
-from launcher.backend import Access
 from tests.servers.agents import fetched, plan
 
 
@@ -17,8 +16,11 @@ async def hostile_bucket():
     """A server of Google's protocol whose one bucket holds the keys that a test puts into the list."""
     keys: list[str] = []
 
+    def size(key: str) -> str:
+        return key.rpartition("-")[2] if key.startswith("short-of-") else "1"
+
     async def listing(request: web.Request) -> web.Response:
-        items = [{"kind": "storage#object", "name": key, "bucket": "bad-bucket", "size": "1"} for key in keys]
+        items = [{"kind": "storage#object", "name": key, "bucket": "bad-bucket", "size": size(key)} for key in keys]
         return web.json_response({"kind": "storage#objects", "items": items})
 
     async def content(request: web.Request) -> web.Response:
@@ -68,10 +70,10 @@ async def test_bad_names_can_be_left_out(hostile_bucket, tmp_path: Path) -> None
 
 
 async def test_a_size_that_is_a_lie_is_found(hostile_bucket, tmp_path: Path) -> None:
-    """A listing that promises more than comes: the file doesn't appear."""
+    """A listing that promises more than ever comes: the file doesn't appear, and the report says why."""
     url, keys = hostile_bucket
-    keys += ["x"]
+    keys += ["short-of-5"]
     code, report, _ = await fetched(plan(parts=[part(url, tmp_path / "copy")]), tmp_path)
-    assert code == 0
-    assert report.bytes == 1
-    assert report.access != Access.MISSING
+    assert (code, report.connection) == (1, "bad")
+    assert "'short-of-5'" in report.error
+    assert list((tmp_path / "copy").iterdir()) == []
