@@ -51,38 +51,38 @@ def sound(value: T) -> tuple[T, list[Problem]]:
         raw = unstructure(value)
     except RecursionError:
         raise InvalidSpec([Problem("", "holds itself, or nests too deeply")], cls.__name__) from None
-    try:
-        return structure(raw, cls, **kept), []
-    except InvalidSpec as exc:
-        problems = list(exc.problems)
-    for problem in problems:
-        _drop(raw, problem.path)
-    required = {field.name: field.name for field in written_fields(cls) if field.default is attrs.NOTHING}
-    for name, placeholder in required.items():
-        raw.setdefault(camel(name), placeholder)
-    try:
-        return structure(raw, cls, **kept), problems
-    except InvalidSpec:
-        return cls(**required, **kept), problems
+    problems: list[Problem] = []
+    for drop in (_drop, _drop_field):
+        try:
+            read = structure(raw, cls, **kept)
+        except InvalidSpec as exc:
+            problems = problems or list(exc.problems)
+            for problem in exc.problems:
+                drop(raw, problem.path)
+            for field in written_fields(cls):
+                if field.default is attrs.NOTHING:
+                    raw.setdefault(camel(field.name), field.name)
+        else:
+            # The value itself where nothing changed: parts of it may know their places in a file.
+            return (value if read == value and not problems else read), problems
+    return structure(raw, cls, **kept), problems
 
 
 def _drop(raw: dict[str, Any], path: str) -> None:
-    """Take out what a problem is about: one item of a mapping or list where it is one, else the whole field."""
-    field, *rest = [part for part in re.split(r"[.\[\]]+", path) if part]
-    items = raw.get(field)
-    if rest and isinstance(items, dict):
-        items.pop(rest[0], None)
-    elif rest and isinstance(items, list) and rest[0].isdecimal() and _name_of(items, int(rest[0])):
-        # A use without its mistakes is its connection's name; the others keep their places.
-        items[int(rest[0])] = _name_of(items, int(rest[0]))
-    else:
-        raw.pop(field, None)
+    """Take out what a problem is about, and nothing beside it: one key, where the path leads to one."""
+    *way, last = [part for part in re.split(r"[.\[\]]+", path) if part] or [""]
+    place: Any = raw
+    for part in way:
+        if isinstance(place, list):
+            place = place[int(part)] if part.isdecimal() and int(part) < len(place) else None
+        else:
+            place = place.get(part) if isinstance(place, dict) else None
+    if isinstance(place, dict):
+        place.pop(last, None)
 
 
-def _name_of(items: list[Any], index: int) -> str:
-    item = items[index] if index < len(items) else None
-    name = item.get("name") if isinstance(item, dict) else None
-    return name if isinstance(name, str) else ""
+def _drop_field(raw: dict[str, Any], path: str) -> None:
+    raw.pop(re.split(r"[.\[]", path)[0], None)
 
 
 def unstructure(value: Any) -> Any:

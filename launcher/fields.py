@@ -187,7 +187,7 @@ def memory(value: Any) -> Iterator[Problem]:
         yield Problem("", str(exc), "for example 512Mi or 8Gi")
         return
     if amount < SMALLEST_MEMORY:
-        guess = f"{value}Gi" if re.fullmatch("[0-9]{1,4}", str(value)) else "512Mi"
+        guess = f"{value}Gi" if re.fullmatch("[0-9]{1,3}", str(value)) else "512Mi"
         yield Problem("", f"{value} means {amount.normalize():f} bytes", f"{guess}?")
 
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import hypothesis
 import pytest
+
+from tests.lab import Lab, laboratory
 
 hypothesis.settings.register_profile(
     "launcher",
@@ -34,3 +37,10 @@ def fresh_machine(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.
     for kind in ("CONFIG", "STATE", "DATA", "CACHE"):
         monkeypatch.setenv(f"XDG_{kind}_HOME", str(home / kind.lower()))
     return home
+
+
+@pytest.fixture
+async def lab(tmp_path: Path) -> AsyncIterator[Lab]:
+    """A local cluster of real processes, and launchers that reach it as those of several shells would."""
+    async with laboratory(tmp_path) as lab:
+        yield lab

@@ -36,7 +36,7 @@ async def backends(*, json: Json = False) -> int:
 
 
 @app.command
-async def schema(what: _What = "job") -> int:
+async def schema(what: _What = "job", /) -> int:
     """Print the JSON Schema of a job's file, or of launcher.yaml.
 
     Save it, and begin a file with `# yaml-language-server: $schema=PATH`: editors then complete and mark it.

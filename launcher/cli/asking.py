@@ -13,11 +13,7 @@ from launcher.cli.exits import WrongUsage
 if TYPE_CHECKING:
     from launcher.job import Job
 
-Words = Annotated[
-    str, Parameter(help="The job's file (YAML or JSON); with --image, the command after `--`.", metavar="FILE")
-]
-
-USAGE = "Usage: launcher {0} FILE [OPTIONS]\n       launcher {0} --image IMAGE [OPTIONS] -- COMMAND…"
+Words = Annotated[str, Parameter(help="The job's file (YAML or JSON); with --image, the command after `--`.")]
 
 # What a single word after --image probably is: a job's file, and a slip.
 _FILE_ENDINGS = (".yaml", ".yml", ".json")
@@ -28,11 +24,15 @@ _FILE_ENDINGS = (".yaml", ".yml", ".json")
 class Asked:
     """What the command line says of a job. With a file, it goes over or is added to what the file says."""
 
-    image: Annotated[str | None, Parameter(help="Run a command in this image, without a job's file.")] = None
-    name: Annotated[str | None, Parameter(help="The job's name.")] = None
+    image: Annotated[
+        str | None, Parameter(help="Run a command in this image, without a job's file.", metavar="IMAGE")
+    ] = None
+    name: Annotated[str | None, Parameter(help="The job's name.", metavar="NAME")] = None
     connection: Annotated[
         tuple[str, ...],
-        Parameter(name=("--connection", "-c"), help="Use this connection; NAME:rw to write, NAME:ro not to."),
+        Parameter(
+            name=("--connection", "-c"), help="Use this connection; NAME:rw to write, NAME:ro not to.", metavar="NAME"
+        ),
     ] = ()
     env: Annotated[
         tuple[str, ...], Parameter(name=("--env", "-e"), help="Set an environment variable.", metavar="K=V")
@@ -40,10 +40,10 @@ class Asked:
     file: Annotated[
         tuple[Path, ...], Parameter(help="A file or folder that travels along, into the working directory.")
     ] = ()
-    cpu: Annotated[str | None, Parameter(help="Cores: 2, 0.5 or 500m.")] = None
-    memory: Annotated[str | None, Parameter(help="Memory: 8Gi.")] = None
-    gpu: Annotated[str | None, Parameter(help="Whole GPUs.")] = None
-    timeout: Annotated[str | None, Parameter(help="How long the command may run: 90s, 2h.")] = None
+    cpu: Annotated[str | None, Parameter(help="Cores: 2, 0.5 or 500m.", metavar="CORES")] = None
+    memory: Annotated[str | None, Parameter(help="Memory: 8Gi.", metavar="BYTES")] = None
+    gpu: Annotated[str | None, Parameter(help="Whole GPUs.", metavar="COUNT")] = None
+    timeout: Annotated[str | None, Parameter(help="How long the command may run: 90s, 2h.", metavar="TIME")] = None
 
     def job(self, words: tuple[str, ...]) -> Job:
         """The job. Raises ``WrongUsage``, ``InvalidSpec``."""

@@ -40,7 +40,7 @@ async def ls(*, json: Json = False, common: Common = COMMON) -> int:
 
 
 @app.command
-async def show(name: _Name, *, json: Json = False, common: Common = COMMON) -> int:
+async def show(name: _Name, /, *, json: Json = False, common: Common = COMMON) -> int:
     """Show all that is known of one connection. The values of its secret aren't."""
     from launcher import codec, yamltext
     from launcher.cli import tables

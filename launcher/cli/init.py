@@ -72,7 +72,7 @@ connections:
 """
 
 
-async def init(path: _Where = Path("launcher.yaml"), *, force: _Force = False) -> int:
+async def init(path: _Where = Path("launcher.yaml"), /, *, force: _Force = False) -> int:
     """Write a commented launcher.yaml with an example of everything."""
     from launcher.cli.screen import Screen
     from launcher.errors import LauncherError

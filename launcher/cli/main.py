@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 _HELP = "Start jobs on Kubernetes, with their storage in place."
 
+_USAGE = "Usage: launcher {0} FILE [OPTIONS]\n       launcher {0} --image IMAGE [OPTIONS] -- COMMAND…"
+
 # The commands in the order of a newcomer's day: name, where its function or group is, what it does.
 _COMMANDS = (
     ("run", "launcher.cli.run:run", "Run a job and follow it to its end."),
@@ -74,7 +76,9 @@ def _app() -> App:
     )
     app.help_formatter = "default" if sys.stdout and sys.stdout.isatty() else "plain"
     for order, (name, place, text) in enumerate(_COMMANDS):
-        app.command(place, name=name, help=text, sort_key=order)
+        # Two ways to name a job, which the library can't read off one list of words.
+        usage = {"usage": _USAGE.format(name)} if name in ("run", "render") else {}
+        app.command(place, name=name, help=text, sort_key=order, **usage)
     return app
 
 

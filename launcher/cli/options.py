@@ -27,9 +27,12 @@ class Common:
         Path | None, Parameter(help="The settings file. [$LAUNCHER_CONFIG, ./launcher.yaml, your configuration's]")
     ] = None
     cluster: Annotated[
-        str | None, Parameter(help="auto, local or a context of the kubeconfig. [$LAUNCHER_CLUSTER, the settings]")
+        str | None,
+        Parameter(help="auto, local or a context of the kubeconfig. [$LAUNCHER_CLUSTER, the settings]", metavar="NAME"),
     ] = None
-    namespace: Annotated[str | None, Parameter(help="The namespace. [$LAUNCHER_NAMESPACE, the settings]")] = None
+    namespace: Annotated[
+        str | None, Parameter(help="The namespace. [$LAUNCHER_NAMESPACE, the settings]", metavar="NAME")
+    ] = None
 
     def settings(self) -> Settings:
         """The settings with what the command line says on top. Raises ``InvalidSpec``."""

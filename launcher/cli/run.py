@@ -20,7 +20,7 @@ _Detach = Annotated[bool, Parameter(help="Print the run's id and leave; the run 
 
 
 async def run(
-    *words: Words,
+    *file_or_command: Words,
     asked: Asked = NOTHING_ASKED,
     run_id: _SOME_ID = None,
     detach: _Detach = False,
@@ -36,7 +36,7 @@ async def run(
     from launcher.errors import LauncherError
     from launcher.launch import Launcher
 
-    job, settings, screen = asked.job(words), common.settings(), Screen.open()
+    job, settings, screen = asked.job(file_or_command), common.settings(), Screen.open()
     choice = cluster.choose(settings)
     if detach and json:
         raise WrongUsage("--json tells how a run ended, and --detach doesn't wait for that")
@@ -74,13 +74,13 @@ async def _followed(pad: Launcher, job: Job, run_id: str | None, screen: Screen,
     return of_result(result)
 
 
-async def render(*words: Words, asked: Asked = NOTHING_ASKED, common: Common = COMMON) -> int:
+async def render(*file_or_command: Words, asked: Asked = NOTHING_ASKED, common: Common = COMMON) -> int:
     """Print the Kubernetes objects that a job becomes, as YAML for `kubectl create -f -`. Asks no cluster."""
     from launcher.cli.screen import Screen
     from launcher.launch import Launcher
 
     screen = Screen.open()
-    manifest = Launcher(common.settings()).render(asked.job(words))
+    manifest = Launcher(common.settings()).render(asked.job(file_or_command))
     screen.say("nothing was looked up: claims, secrets and rights are taken to be there")
     await screen.out(manifest.to_yaml())
     return 0

@@ -46,7 +46,7 @@ async def ps(*, past: _All = False, json: Json = False, common: Common = COMMON)
     return 0
 
 
-async def logs(run: RunId, *, follow: _Follow = False, common: Common = COMMON) -> int:
+async def logs(run: RunId, /, *, follow: _Follow = False, common: Common = COMMON) -> int:
     """Print what the job has written so far; with -f, also what it writes until it ends."""
     from launcher.cli.following import copy_log
 
@@ -64,7 +64,7 @@ async def logs(run: RunId, *, follow: _Follow = False, common: Common = COMMON) 
     return 0
 
 
-async def outputs(run: RunId, *, download: _Download = None, json: Json = False, common: Common = COMMON) -> int:
+async def outputs(run: RunId, /, *, download: _Download = None, json: Json = False, common: Common = COMMON) -> int:
     """List the files that a run left, with their size in bytes and their SHA-256."""
     from launcher.cli import tables
     from launcher.cli.wording import counted
@@ -92,7 +92,7 @@ async def outputs(run: RunId, *, download: _Download = None, json: Json = False,
     return 0
 
 
-async def cancel(run: RunId, *, common: Common = COMMON) -> int:
+async def cancel(run: RunId, /, *, common: Common = COMMON) -> int:
     """End a run: its command gets SIGTERM and a little time, then its pod is removed."""
     async with _opened(common) as (pad, screen):
         info = await _known(pad, run)

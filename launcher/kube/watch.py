@@ -139,7 +139,7 @@ async def _stream(session: Session, path: str, selector: dict[str, str], version
             if event.type == "ERROR":
                 raise ClusterError(
                     f"the watch on {path} ended: {event.object.get('message', 'no reason given')}",
-                    status=int(event.object.get("code", 0)),
+                    status=int(event.object["code"]),
                     reason=str(event.object.get("reason", "")),
                 )
             yield event
@@ -148,10 +148,16 @@ async def _stream(session: Session, path: str, selector: dict[str, str], version
 def _decode(line: bytes) -> Event:
     try:
         raw = json.loads(line)
-        return Event(raw["type"], raw["object"])
+        event = Event(str(raw["type"]), dict(raw["object"]))
+        # What the rest relies on: the code of an error, the version and uid of everything else.
+        if event.type == "ERROR":
+            _ = 0 + event.object["code"]
+        else:
+            _ = str(event.object["metadata"]["resourceVersion"])
     except (ValueError, KeyError, TypeError, RecursionError) as exc:
-        # A line cut by a dying connection: the stream is renewed from the last version.
+        # A line cut by a dying connection, or no event at all: the stream is renewed from the last version.
         raise ClusterUnreachable("the watch ended in the middle of a line") from exc
+    return event
 
 
 def _passing(exc: ClusterError) -> bool:

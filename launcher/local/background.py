@@ -184,7 +184,9 @@ async def _spawn(settings: Settings, lock: int, arguments: Sequence[str]) -> Non
             process.terminate()
             raise
     if heard != READY:
+        process.wait()
         raise LauncherError(f"the local cluster didn't start:\n{_end_of(_log(settings))}")
+    process.returncode = 0  # it outlives us on purpose, and Popen would warn that nobody waited for its end
 
 
 def _process(log: Path, arguments: Sequence[str], *, ready: int, lock: int) -> subprocess.Popen[bytes]:

@@ -17,11 +17,12 @@ from launcher.settings import AGENT_VARIABLE
 
 MAIN, FETCH, SAVE = "main", "fetch", "save"
 
-# What an agent may use: Python with one storage library is about 80 MB, and s3fs holds some parts in flight.
+# What an agent may use: Python with one storage library is about 80 MB, with some parts in flight at most 165 MB,
+# and 276 MB for Azure, which sends files below 64 MB whole.
 # Requests equal limits, so that a Guaranteed pod stays one.
 _AGENT_RESOURCES = {
     FETCH: {"cpu": "500m", "memory": "512Mi"},
-    SAVE: {"cpu": "100m", "memory": "256Mi"},
+    SAVE: {"cpu": "100m", "memory": "512Mi"},
 }
 
 # Fields of a security context that belong to the pod; all others are a container's.

@@ -11,9 +11,10 @@ import pytest
 from launcher.agent.plan import Part
 from launcher.agent.writeback import CHANGED_MEANWHILE
 from launcher.backend import Access
-from launcher.record import History, SavedManifest, digest, loads
-from tests.servers.agents import RECORD, RUN, fetched, plan, saved, secret
+from launcher.record import History, SavedManifest, SaveReport, digest, loads
+from tests.servers.agents import RECORD, RUN, agent, fetched, plan, saved, secret
 from tests.servers.clouds import NAME, Cloud
+from tests.servers.log_server import LogServer, environment, log_server, token
 
 
 def part(cloud: Cloud, scratch: Path, prefix: str, **fields: Any) -> Part:
@@ -105,21 +106,23 @@ async def test_a_writable_copy_sends_changes_back_and_overwrites_nobody(cloud: C
     (tmp_path / "state").mkdir()
     written = part(cloud, tmp_path, "ckpt", sub_path="run-7", folder=str(copy), writable=True)
     orders = plan(parts=[written], state=str(tmp_path / "state"))
-    code, report, _ = await fetched(orders, tmp_path)
-    assert (code, report.files) == (0, 4)
-    assert not [p for p in copy.iterdir() if p.name.startswith(".")]
-
-    (copy / "changed").write_text("by the job")
-    (copy / "contested").write_text("by the job")
-    (copy / "new dir").mkdir()
-    (copy / "new dir" / "new").write_text("by the job")
-    (copy / "also there").write_text("by the job")
-    (copy / "removed").unlink()
-    async with cloud.open("ckpt/run-7") as place:
-        await place.put_bytes(b"by another", "contested")
-        await place.put_bytes(b"by another", "also there")
-        code, saving, _ = await saved(orders, tmp_path)
-        now = {file.key: await place.read(file.key) for file in await place.files()}
+    async with agent("save", orders, tmp_path) as save:
+        # As in a pod: save listens before fetch ends, and so before the job begins.
+        code, report, _ = await fetched(orders, tmp_path)
+        assert (code, report.files) == (0, 4)
+        assert not [p for p in copy.iterdir() if p.name.startswith(".")]
+        (copy / "changed").write_text("by the job")
+        (copy / "contested").write_text("by the job")
+        (copy / "new dir").mkdir()
+        (copy / "new dir" / "new").write_text("by the job")
+        (copy / "also there").write_text("by the job")
+        (copy / "removed").unlink()
+        async with cloud.open("ckpt/run-7") as place:
+            await place.put_bytes(b"by another", "contested")
+            await place.put_bytes(b"by another", "also there")
+            save.terminate()
+            code, saving, _ = await save.ended(SaveReport)
+            now = {file.key: await place.read(file.key) for file in await place.files()}
     assert now == {
         "kept": b"old",
         "changed": b"by the job",
@@ -130,6 +133,27 @@ async def test_a_writable_copy_sends_changes_back_and_overwrites_nobody(cloud: C
     }
     assert (code, saving.complete) == (1, False)
     assert sorted(saving.unsaved) == [f"{NAME}/{path}: {CHANGED_MEANWHILE}" for path in ("also there", "contested")]
+
+
+async def test_the_log_is_in_the_bucket_at_the_end(cloud: Cloud, tmp_path: Path) -> None:
+    """It is gathered in a file of save's own first, and the manifest knows its length."""
+    orders = plan(store=part(cloud, tmp_path, "logged"), log="main", token=token(tmp_path / "token"))
+    lines = [(f"2026-11-24T05:00:00.{n:09d}Z", f"line {n}") for n in range(1000)]
+    async with (
+        log_server(LogServer(lines)) as server,
+        agent("save", orders, tmp_path, **environment(server)) as save,
+    ):
+        server.started.set()
+        await server.asked.wait()
+        server.ended.set()
+        save.terminate()
+        code, report, _ = await save.ended(SaveReport)
+    assert (code, report.complete, report.log) == (0, True, "saved")
+    async with cloud.open(f"logged/{RUN}") as place:
+        log = await place.read("logs/main.log")
+        manifest = loads(await place.read("manifest.json"), SavedManifest)
+    assert log == "".join(f"{text}\n" for _, text in lines).encode()
+    assert manifest.log_bytes == len(log)
 
 
 @pytest.mark.parametrize("role", ["fetch", "save"])

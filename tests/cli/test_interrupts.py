@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import secrets
 import signal
+import sys
+import termios
+from fcntl import ioctl
 from pathlib import Path
 
 import pytest
@@ -85,3 +88,21 @@ def test_ctrl_c_removes_pod_and_objects_from_a_cluster_that_stays(background: Sh
 
 def _left_on_disk(state: Path) -> list[Path]:
     return list((state / "podlauncher" / "local" / "pods").glob("*/volumes/*"))
+
+
+def test_ctrl_c_is_heeded_while_nobody_reads_the_log(launcher: Shell) -> None:
+    """A reader that stands still stops the log, and neither Ctrl-C nor the end of the run."""
+    shell = 'trap "exit 0" TERM; seq 100000; while :; do sleep 0.1; done'
+    with launcher.started("run", "--image", "x", "--", "sh", "-c", shell) as running:
+        running.until("pulling")
+        assert running.process.stdout is not None
+        pipe = running.process.stdout.fileno()
+        # A pipe of Linux holds 64 KiB, in pages that are rarely filled to the last byte.
+        assert eventually(lambda: _waiting_in(pipe) > 55_000)
+        running.process.send_signal(signal.SIGINT)
+        running.until("pod is gone")
+        assert running.process.wait(30) == 130
+
+
+def _waiting_in(pipe: int) -> int:
+    return int.from_bytes(ioctl(pipe, termios.FIONREAD, bytes(4)), sys.byteorder)

@@ -17,6 +17,7 @@ import attrs
 
 from tests.cli.shell import COMMAND, PATIENCE, Shell
 
+COLOUR = r"\x1b\[[0-9;]*3[0-9]m"
 STATUS = re.compile(r"\r\x1b\[K  running +\d+ s")
 
 
@@ -133,10 +134,13 @@ def test_tables_fit_the_terminal(launcher: Shell) -> None:
 
 def test_colours_are_left_out_where_nobody_wants_them(launcher: Shell) -> None:
     """NO_COLOR takes the colours away, a dumb terminal also the status line."""
-    words = ("run", "--image", "x", "--", "sleep", "1")
-    with terminal(launcher, *words, NO_COLOR="1") as shown:
+    words = ("run", "--image", "x", "--")
+    with terminal(launcher, *words, "true") as shown:
         assert shown.end() == 0
-    assert not re.search(r"\x1b\[[0-9;]*3[0-9]m", shown.shown)
-    with terminal(launcher, *words, TERM="dumb") as shown:
+    assert re.search(COLOUR, shown.shown)
+    with terminal(launcher, *words, "true", NO_COLOR="1") as shown:
+        assert shown.end() == 0
+    assert not re.search(COLOUR, shown.shown)
+    with terminal(launcher, *words, "sleep", "1", TERM="dumb") as shown:
         assert shown.end() == 0
     assert "\x1b" not in shown.shown
