@@ -71,15 +71,15 @@ async def stop(*, common: Common = COMMON) -> int:
 
 async def _print_kubeconfig(settings: Settings, screen: Screen) -> int:
     from launcher import yamltext
-    from launcher.cluster import read_state
+    from launcher.cluster import DEFAULT_NAMESPACE, read_state
     from launcher.errors import LauncherError
-    from launcher.local import background
+    from launcher.local.cluster import kubeconfig
 
     state = read_state(settings)
     if state is None:
         raise LauncherError("no local cluster runs in the background (`launcher cluster start` starts one)")
     _keep_private()
-    await screen.out(yamltext.dump(background.kubeconfig(state, settings)))
+    await screen.out(yamltext.dump(kubeconfig(state.url, state.token, settings.namespace or DEFAULT_NAMESPACE)))
     return 0
 
 

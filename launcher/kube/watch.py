@@ -149,11 +149,8 @@ def _decode(line: bytes) -> Event:
     try:
         raw = json.loads(line)
         event = Event(str(raw["type"]), dict(raw["object"]))
-        # What the rest relies on: the code of an error, the version and uid of everything else.
-        if event.type == "ERROR":
-            _ = 0 + event.object["code"]
-        else:
-            _ = str(event.object["metadata"]["resourceVersion"])
+        # What the rest relies on: the code of an error, the version of everything else.
+        _ = int(event.object["code"]) if event.type == "ERROR" else event.object["metadata"]["resourceVersion"]
     except (ValueError, KeyError, TypeError, RecursionError) as exc:
         # A line cut by a dying connection, or no event at all: the stream is renewed from the last version.
         raise ClusterUnreachable("the watch ended in the middle of a line") from exc

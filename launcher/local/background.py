@@ -20,10 +20,10 @@ from typing import Any
 
 import attrs
 
-from launcher.cluster import DEFAULT_NAMESPACE, LocalState, read_state, state_file
+from launcher.cluster import LocalState, read_state, state_file
 from launcher.errors import LauncherError
 from launcher.kube.errors import clean
-from launcher.local.cluster import CONTEXT, NAMESPACES, LocalCluster
+from launcher.local.cluster import NAMESPACES, LocalCluster
 from launcher.local.node.folders import remove
 from launcher.record import dumps
 from launcher.settings import Settings
@@ -86,19 +86,6 @@ async def stop(settings: Settings) -> LocalState | None:
         os.close(process)
     state_file(settings).unlink(missing_ok=True)
     return state
-
-
-def kubeconfig(state: LocalState, settings: Settings) -> dict[str, Any]:
-    """What kubectl and other clients need, as the content of a kubeconfig file. It holds the token."""
-    namespace = settings.namespace or DEFAULT_NAMESPACE
-    return {
-        "apiVersion": "v1",
-        "kind": "Config",
-        "current-context": CONTEXT,
-        "clusters": [{"name": CONTEXT, "cluster": {"server": state.url}}],
-        "users": [{"name": CONTEXT, "user": {"token": state.token}}],
-        "contexts": [{"name": CONTEXT, "context": {"cluster": CONTEXT, "user": CONTEXT, "namespace": namespace}}],
-    }
 
 
 async def serve(settings: Settings, *, port: int, ready: int) -> None:

@@ -78,15 +78,23 @@ class LocalCluster:
 
     def kubeconfig(self) -> dict[str, Any]:
         """What kubectl and other clients need, as the content of a kubeconfig file. It holds the token."""
-        name = CONTEXT
-        return {
-            "apiVersion": "v1",
-            "kind": "Config",
-            "current-context": name,
-            "clusters": [{"name": name, "cluster": {"server": self.url}}],
-            "users": [{"name": name, "user": {"token": self.token}}],
-            "contexts": [{"name": name, "context": {"cluster": name, "user": name, "namespace": NAMESPACES[0]}}],
-        }
+        return kubeconfig(self.url, self.token, NAMESPACES[0])
+
+
+def kubeconfig(url: str, token: str, namespace: str) -> dict[str, Any]:
+    """The content of a kubeconfig for a local cluster at ``url``. It holds the token.
+
+    The token stands in the server's address, as a password: kubectl sends no bearer token over plain HTTP.
+    """
+    scheme, _, place = url.partition("://")
+    return {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": CONTEXT,
+        "clusters": [{"name": CONTEXT, "cluster": {"server": f"{scheme}://launcher:{token}@{place}"}}],
+        "users": [{"name": CONTEXT, "user": {}}],
+        "contexts": [{"name": CONTEXT, "context": {"cluster": CONTEXT, "user": CONTEXT, "namespace": namespace}}],
+    }
 
 
 @asynccontextmanager

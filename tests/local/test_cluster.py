@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import os
+import shutil
 import stat
 import tempfile
 import time
+from asyncio.subprocess import PIPE
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +17,7 @@ import pytest
 
 from launcher.errors import ClusterError, ClusterUnreachable, LauncherError
 from launcher.kube.session import Session
-from launcher.kube.target import Address
+from launcher.kube.target import Address, Context
 from launcher.local.cluster import LocalCluster
 from tests.local.node_lab import PODS, pod_spec
 
@@ -105,16 +109,28 @@ async def test_token() -> None:
         assert cluster.token == "given"
 
 
-async def test_kubeconfig() -> None:
-    """The kubeconfig names server, token, context and namespace."""
+@pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl isn't installed")
+async def test_kubectl_reads_the_kubeconfig(tmp_path: Path) -> None:
+    """kubectl finds server, credentials and namespace in the kubeconfig, and is answered."""
     async with LocalCluster() as cluster:
-        config = cluster.kubeconfig()
-    context = config["contexts"][0]
-    assert config["current-context"] == context["name"] == "podlauncher-local"
-    assert context["context"]["namespace"] == "default"
-    assert config["clusters"][0]["cluster"]["server"] == cluster.url
-    assert config["users"][0]["user"]["token"] == cluster.token
-    assert cluster.url.startswith("http://127.0.0.1:")
+        config = tmp_path / "kubeconfig"
+        config.write_text(json.dumps(cluster.kubeconfig()))
+        command = ("kubectl", f"--kubeconfig={config}", "get", "namespaces", "-o", "name")
+        process = await asyncio.create_subprocess_exec(
+            *command, stdout=PIPE, stderr=PIPE, env={"HOME": str(tmp_path), "PATH": os.environ["PATH"]}
+        )
+        out, err = await process.communicate()
+    assert out.decode().split() == ["namespace/default", "namespace/kube-system"], err.decode()
+
+
+async def test_the_launcher_reads_the_kubeconfig(tmp_path: Path) -> None:
+    """The same file leads our own client to the same cluster."""
+    async with LocalCluster() as cluster:
+        config = tmp_path / "kubeconfig"
+        config.write_text(json.dumps(cluster.kubeconfig()))
+        async with Session(Context(str(config))) as session:
+            listed = await session.get("/api/v1/namespaces")
+    assert [item["metadata"]["name"] for item in listed["items"]] == ["default", "kube-system"]
 
 
 async def test_gone_after_leaving() -> None:

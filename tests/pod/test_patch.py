@@ -296,10 +296,18 @@ def test_streamed_credentials_are_the_users_own() -> None:
 
 containers_names = st.sampled_from(["main", "extra", "main", "other", "extra", "save", "fetch"])
 volume_names = st.sampled_from(
-    (
-        "connection-faces connection-stdlib connection-s3-bucket credentials-s3-bucket launcher-token launcher-state"
-        " launcher-outputs store-credentials-results mine other"
-    ).split()
+    [
+        "connection-faces",
+        "connection-stdlib",
+        "connection-s3-bucket",
+        "credentials-s3-bucket",
+        "launcher-token",
+        "launcher-state",
+        "launcher-outputs",
+        "store-credentials-results",
+        "mine",
+        "other",
+    ]
 )
 secret_names = st.sampled_from(["s3-secret", "results-secret", "az-secret", "stream-secret", "mine"])
 sub_paths = st.sampled_from(["", "v3", "v3/a", "v4", "v3/../v4", "..", ".", "v33"])
