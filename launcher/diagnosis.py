@@ -245,7 +245,8 @@ def _container_ended(container: ContainerState) -> Diagnosis:
             "raise resources.memory",
         )
     if container.reason in ("StartError", "ContainerCannotRun"):
-        words = clean(container.message, 300)
+        # The runtime's own layers say nothing to a user: what counts begins at the command.
+        words = clean(container.message.rpartition("unable to start container process: ")[2], 300)
         return _ended(
             container,
             "start",

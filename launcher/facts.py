@@ -17,6 +17,7 @@ import attrs
 from launcher.backend import Claim, Need, NeedKind, frozen_mapping
 from launcher.errors import ClusterError, Forbidden, NotFound
 from launcher.kube.session import Session
+from launcher.registry import Registry
 
 # Seconds that what was looked up stays good: fifty thousand submissions shouldn't ask for one secret each time,
 # and a claim made a moment ago should be found.
@@ -50,6 +51,8 @@ class Wanted:
     secrets: frozenset[str] = frozenset()
     config_maps: frozenset[str] = frozenset()
     needs: frozenset[Need] = frozenset()
+    libraries: frozenset[tuple[str, str]] = frozenset()
+    """Kinds whose agents run on this machine where the cluster is local, each with its fsspec protocol."""
 
 
 @attrs.frozen(kw_only=True)
@@ -69,11 +72,13 @@ class Facts:
     claims: Mapping[str, Claim | Unknown | None] = attrs.field(factory=dict, converter=frozen_mapping)
     drivers: Mapping[str, bool | Unknown] = attrs.field(factory=dict, converter=frozen_mapping)
     host_paths: Mapping[str, bool | Unknown] = attrs.field(factory=dict, converter=frozen_mapping)
+    lacking: Mapping[str, str] = attrs.field(factory=dict, converter=frozen_mapping)
+    """Kinds whose storage library isn't installed here, and what to install."""
 
     @classmethod
-    def assume(cls) -> Facts:
+    def assume(cls, *, local: bool = False) -> Facts:
         """The facts of a cluster that nobody asked: everything is there and allowed."""
-        return cls(assumed=True)
+        return cls(assumed=True, local=local)
 
     def claim(self, name: str) -> Claim | None:
         """The claim, where it could be looked up."""
@@ -93,7 +98,8 @@ class Facts:
 class Lookup:
     """Looks things up in one namespace, and remembers them for a while. Owned by a ``Launcher``."""
 
-    def __init__(self, session: Session, namespace: str, *, local: bool, cluster: str) -> None:
+    def __init__(self, session: Session, namespace: str, registry: Registry, *, local: bool, cluster: str) -> None:
+        self._registry = registry
         self._session = session
         self._namespace = namespace
         self._local = local
@@ -126,7 +132,14 @@ class Lookup:
             claims=claims,
             drivers={name: UNKNOWN if found is UNKNOWN else bool(found) for name, found in drivers.items()},
             host_paths={n: self._host_path(n) for n in names[NeedKind.HOST_PATH]},
+            lacking=self._lacking(wanted),
         )
+
+    def _lacking(self, wanted: Wanted) -> dict[str, str]:
+        if not self._local:
+            return {}  # there the agent's image has them, or its own message says so
+        found = {kind: self._registry.lacking(kind, protocol) for kind, protocol in wanted.libraries}
+        return {kind: hint for kind, hint in found.items() if hint}
 
     def _host_path(self, path: str) -> bool | Unknown:
         return Path(path).is_dir() if self._local else UNKNOWN

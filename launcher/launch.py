@@ -77,7 +77,9 @@ class Launcher:
             await self.session.get("/version")
             if self.cluster.local:
                 await self._ensure_namespace()
-            self._lookup = Lookup(self.session, self.namespace, local=self.cluster.local, cluster=self.cluster.name)
+            self._lookup = Lookup(
+                self.session, self.namespace, self.registry, local=self.cluster.local, cluster=self.cluster.name
+            )
             self._stack = stack.pop_all()
         return self
 
@@ -125,8 +127,10 @@ class Launcher:
 
         Raises ``InvalidSpec``, ``PluginError``.
         """
-        around = self._circumstances(job, run_id, local=self.settings.cluster == "local")
-        return build(plan(self.settings.with_defaults(job), around, Facts.assume()))
+        chosen = getattr(self, "cluster", None)
+        local = chosen.local if chosen else self.settings.cluster == "local"
+        around = self._circumstances(job, run_id, local=local)
+        return build(plan(self.settings.with_defaults(job), around, Facts.assume(local=local)))
 
     async def attach(self, run_id: str) -> Run | PastRun:
         """A run that somebody started, by its id. Raises ``RunNotFound``."""

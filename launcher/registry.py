@@ -6,8 +6,10 @@ distribution and what to install; the other kinds go on.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from importlib.metadata import EntryPoint, entry_points
+from importlib.util import find_spec
 from typing import Any
 
 import attrs
@@ -29,7 +31,12 @@ class Registry:
     @classmethod
     def installed(cls) -> Registry:
         """The plugins that are installed beside this package."""
-        return cls.of(entry_points(group=GROUP))
+        return cls.of(cls.installed_points())
+
+    @staticmethod
+    def installed_points() -> tuple[EntryPoint, ...]:
+        """The entry points that ``installed`` reads."""
+        return tuple(entry_points(group=GROUP))
 
     @classmethod
     def of(cls, points: Iterable[EntryPoint]) -> Registry:
@@ -49,6 +56,20 @@ class Registry:
     def origin(self, kind: str) -> str:
         """The distribution and class behind a kind: ``podlauncher 0.1.0, launcher_backends.s3:S3``."""
         return "; ".join(f"{_origin(point)}, {point.value}" for point in self._found[kind])
+
+    def lacking(self, kind: str, protocol: str) -> str:
+        """What to install so that fsspec serves a kind's protocol here; empty when nothing is missing."""
+        from fsspec.registry import known_implementations, registry
+
+        known = known_implementations.get(protocol)
+        if protocol in registry or known is None or find_spec(known["class"].partition(".")[0]) is not None:
+            return ""
+        module = known["class"].partition(".")[0]
+        for point in self._found.get(kind, ()):
+            extra = _extra(point, module)
+            if extra:
+                return f"{module} isn't installed: pip install '{extra}'"
+        return f"{module} isn't installed"
 
     def get(self, kind: str) -> Backend:
         """The plugin for ``kind``. Raises ``PluginError`` when there is none, or two, or it can't be used."""
@@ -94,6 +115,17 @@ def _known_modes(modes: Any) -> bool:
 
 
 _MEMBERS = ("schema", "modes", "credentials", "problems", "needs", "mount", "remote", "classify")
+
+
+def _extra(point: EntryPoint, module: str) -> str:
+    """The narrowest extra of the plugin's own distribution that brings a module: ``podlauncher[s3]``."""
+    brings: dict[str, list[str]] = {}
+    for line in (point.dist.requires if point.dist else None) or ():
+        match = re.match(r"([\w.-]+).*extra *== *['\"]([\w-]+)['\"]", line)
+        if match:
+            brings.setdefault(match[2], []).append(match[1].lower().replace("-", "_"))
+    fitting = sorted((len(names), extra) for extra, names in brings.items() if module in names)
+    return f"{point.dist.name}[{fitting[0][1]}]" if fitting and point.dist else ""
 
 
 def _origin(point: EntryPoint) -> str:

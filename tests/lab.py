@@ -96,7 +96,9 @@ async def _witness() -> AsyncIterator[asyncio.subprocess.Process]:
     try:
         yield process
     finally:
-        await process.communicate()
+        assert process.stdin is not None
+        process.stdin.close()
+        await process.wait()
 
 
 def job(*command: str, **fields: Any) -> Job:

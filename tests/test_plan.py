@@ -402,12 +402,12 @@ def test_without_agent_what_is_lost_is_told() -> None:
     ("uses", "facts", "store", "agents"),
     [
         ([], LOCAL, planning.STORE, (False, False, "client")),
-        ([], REAL, planning.STORE, (False, True, "save")),
+        ([], REAL, planning.STORE, (True, True, "save")),
         ([], REAL, None, (False, False, "")),
         (["s3-bucket"], REAL, None, (True, False, "")),
         ([Use("s3-bucket", read_only=False)], REAL, None, (True, True, "save")),
         ([Use("faces", sub_path="v3")], LOCAL, planning.STORE, (True, False, "client")),
-        (["streamed"], LOCAL, planning.BUCKET_STORE, (False, True, "save")),
+        (["streamed"], LOCAL, planning.BUCKET_STORE, (True, True, "save")),
         (["faces"], LOCAL, planning.STORE, (False, False, "client")),
     ],
 )

@@ -16,7 +16,7 @@ import pytest
 
 from launcher import Connection, InvalidSpec, Job, Launcher, PluginError, Problem, Settings
 from launcher.backend import Credential, Mode, Mount, Remote
-from launcher.registry import GROUP, Registry
+from launcher.registry import GROUP, Registry, _extra
 
 MODULE = "tests_plugins_of_a_third_party"
 
@@ -294,3 +294,13 @@ def test_installed_collision(site: Path) -> None:
         site, "try: r.get('s3')\nexcept PluginError as exc: print(exc)\nprint(type(r.get('gcs')).__name__)"
     )
     assert "acme-storage 1.2" in said and "podlauncher" in said and said.endswith("GCS\n")
+
+
+def test_a_missing_library_names_its_extra() -> None:
+    """A kind whose fsspec library isn't installed says which extra brings it; others say nothing."""
+    registry = Registry.installed()
+    assert registry.lacking("s3", "s3") == ""
+    assert registry.lacking("host_path", "file") == ""
+    (point,) = [point for point in Registry.installed_points() if point.name == "s3"]
+    assert _extra(point, "s3fs") == "podlauncher[s3]"
+    assert _extra(point, "adlfs") == "podlauncher[azure]"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from launcher import codec
 from launcher.backend import Mode, NeedKind
@@ -32,7 +32,17 @@ def wanted(job: Job, catalog: Catalog, store: Resolved | None, *, store_is_defau
         secrets=frozenset(secrets | {v.secret for v in values if isinstance(v, SecretKey)}),
         config_maps=frozenset(maps | {v.config_map for v in values if isinstance(v, ConfigMapKey)}),
         needs=frozenset(needs),
+        libraries=frozenset(_libraries(job, catalog, store)),
     )
+
+
+def _libraries(job: Job, catalog: Catalog, store: Resolved | None) -> Iterator[tuple[str, str]]:
+    found = [(use.mode, catalog.entries.get(use.name)) for use in uses_of(job)]
+    copied = [r for mode, r in found if isinstance(r, Resolved) and (mode or r.modes[0]) is Mode.COPY]
+    for resolved in [*copied, *([store] if store is not None and not store.is_volume else [])]:
+        remote = resolved.remote()
+        if remote is not None:
+            yield resolved.connection.kind, remote.protocol
 
 
 def plan(job: Job, around: Circumstances, facts: Facts) -> Plan:

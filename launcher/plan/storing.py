@@ -46,6 +46,8 @@ def store_problems(job: Job, around: Circumstances, facts: Facts) -> Iterator[Pr
     if around.store is None:
         return
     yield from (problem.under("artifactsStore") for problem in _missing(around.store, facts, around))
+    if around.store.connection.kind in facts.lacking:
+        yield Problem("artifactsStore", "can't be written from here", facts.lacking[around.store.connection.kind])
     if around.store.read_only and job.outputs:
         yield Problem("artifactsStore", "is read-only, so no outputs can be kept", "drop its readOnly")
     if not job.outputs or not around.store_is_default or facts.local or facts.assumed:

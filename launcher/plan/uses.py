@@ -29,6 +29,8 @@ def planned(use: Use, catalog: Catalog, facts: Facts) -> PlannedUse:
     mode = use.mode or resolved.modes[0]
     read_only = use.read_only if use.read_only is not None else resolved.read_only or not resolved.is_volume
     problems = [*_widened(use, resolved, mode), *_missing(resolved, facts)]
+    if mode is Mode.COPY and resolved.connection.kind in facts.lacking:
+        problems.append(Problem("", f"{use.name!r} can't be copied here", facts.lacking[resolved.connection.kind]))
     planned = PlannedUse(
         resolved=resolved,
         mode=mode,

@@ -130,7 +130,7 @@ def _outputs(plan: Plan) -> Iterator[Placed]:
         return
     sub_path = f"{plan.run_id}/{OUTPUTS}"
     volume = {"name": STORE_VOLUME, **plan.store.mount.source}
-    folder = _run_folder(plan)
+    folder = _run_folder(plan) if plan.save else None
     yield Placed(volume, main=_mount(STORE_VOLUME, path, sub_path=sub_path), fetch=folder, save=folder)
 
 

@@ -84,7 +84,9 @@ def test_it_is_started_once_and_private(background: Shell) -> None:
     assert stat.S_IMODE(target.stat().st_mode) == 0o600
     reached = background.with_environment(LAUNCHER_CLUSTER="auto", KUBECONFIG=str(target))
     assert "context podlauncher-local" in reached("cluster").out
-    token = yaml.safe_load(target.read_text())["users"][0]["user"]["token"]
+    server = yaml.safe_load(target.read_text())["clusters"][0]["cluster"]["server"]
+    token = server.partition("launcher:")[2].partition("@")[0]
+    assert token
     assert token not in again.err + said.out + said.err
 
 
