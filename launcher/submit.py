@@ -25,23 +25,22 @@ async def submit(session: Session, manifest: Manifest) -> PodRef:
     before is removed again then, and when the task is cancelled.
     """
     namespace = manifest.pod["metadata"]["namespace"]
-    tried: list[str] = []
+    ours: list[str] = []
     try:
         for item in manifest.objects:
-            tried.append(_path(namespace, item))
-            try:
-                await _object(session, namespace, item)
-            except Conflict:
-                tried.pop()  # somebody else's, which stays
-                raise
+            ours.append(_path(namespace, item))
+            other = await _anothers(session, namespace, item)
+            if other is not None:
+                ours.pop()
+                _refuse_unless_alike(other, item, manifest.pod["metadata"]["name"])
         ref = await _pod(session, namespace, manifest.pod)
-        await asyncio.gather(*(_own(session, path, ref) for path in tried))
+        await asyncio.gather(*(_own(session, path, ref) for path in ours))
     except Conflict:
-        await asyncio.shield(_undo(session, tried))
+        await asyncio.shield(_undo(session, ours))
         raise
     except BaseException:
         # A request whose answer never came may have made its object all the same.
-        await asyncio.shield(_undo_all(session, manifest.pod, tried))
+        await asyncio.shield(_undo_all(session, manifest.pod, ours))
         raise
     return ref
 
@@ -51,16 +50,24 @@ async def remove_objects(session: Session, namespace: str, run_id: str) -> None:
     await _undo(session, [f"/api/v1/namespaces/{namespace}/configmaps/{run_id}-files"])
 
 
-async def _object(session: Session, namespace: str, item: dict[str, Any]) -> None:
+async def _anothers(session: Session, namespace: str, item: dict[str, Any]) -> dict[str, Any] | None:
+    """Create an object; the one that was there already, made by another submission under the same run id."""
     try:
         await session.create(f"/api/v1/namespaces/{namespace}/{_COLLECTIONS[item['kind']]}", item)
     except ClusterError as exc:
         if exc.status not in (0, 409) and exc.status < 500:
             raise
         existing = await _existing(session, _path(namespace, item))
-        # The same content: it was made by an earlier try whose answer was lost.
-        if existing is None or existing.get("binaryData") != item.get("binaryData"):
+        if existing is None:
             raise
+        lost_answer = exc.status != 409 and existing.get("binaryData") == item.get("binaryData")
+        return None if lost_answer else existing
+    return None
+
+
+def _refuse_unless_alike(other: dict[str, Any], item: dict[str, Any], run_id: str) -> None:
+    if other.get("binaryData") != item.get("binaryData"):
+        raise _taken(run_id, "other files are there under that id")
 
 
 async def _pod(session: Session, namespace: str, pod: dict[str, Any]) -> PodRef:
@@ -97,7 +104,11 @@ def _same_or_raise(existing: dict[str, Any], pod: dict[str, Any], exc: ClusterEr
         return _ref(existing)
     ours = labels.metadata_of(existing, labels.SPEC)
     what = "another job has run under that id" if ours else "a pod that isn't the launcher's has that name"
-    raise Conflict(f"the run id {name!r} is taken: {what} (choose another)", status=409) from exc
+    raise _taken(name, what) from exc
+
+
+def _taken(run_id: str, what: str) -> Conflict:
+    return Conflict(f"the run id {run_id!r} is taken: {what} (choose another)", status=409)
 
 
 async def _own(session: Session, path: str, ref: PodRef) -> None:

@@ -83,33 +83,32 @@ def _volumes(before: dict[str, Any], after: dict[str, Any], kept: set[str]) -> I
         if now.get(name) != volume:
             text = "is a connection's or the launcher's, and can't be changed"
             yield Problem(f"patch.spec.volumes[{name}]", text, "add a volume of your own")
-    taken = [_storage(volume) for volume in known.values()]
+    taken = [place for volume in known.values() for place in _storage(volume)]
     for name, volume in now.items():
         if name in known:
             continue
         text = json.dumps(volume, default=str)
         if "serviceAccountToken" in text or any(json.dumps(secret) in text for secret in kept):
             yield Problem(f"patch.spec.volumes[{name}]", "would show a token or credentials", "see `stream`")
-        elif any(_same_storage(_storage(volume), other) for other in taken):
+        elif any(_same_storage(place, other) for place in _storage(volume) for other in taken):
             text = "is the storage of a connection that this job uses"
             yield Problem(f"patch.spec.volumes[{name}]", text, "ask for more with a Use of the connection")
 
 
-def _storage(volume: Mapping[str, Any]) -> tuple[str, str]:
-    """What a volume shows, whichever way it is mounted: its kind and the place."""
+def _storage(volume: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """What a volume shows, whichever way it is mounted: kind and place of each of its sources."""
     if "hostPath" in volume:
-        return "hostPath", plain_path(str(volume["hostPath"].get("path")))
+        yield "hostPath", plain_path(str(volume["hostPath"].get("path")))
     if "persistentVolumeClaim" in volume:
-        return "claim", str(volume["persistentVolumeClaim"].get("claimName"))
+        yield "claim", str(volume["persistentVolumeClaim"].get("claimName"))
     if "csi" in volume:
         attributes = volume["csi"].get("volumeAttributes") or {}
         place = attributes.get("bucketName") or attributes.get("containerName")
-        return f"csi {volume['csi'].get('driver')}", str(place)
-    return "", ""
+        yield f"csi {volume['csi'].get('driver')}", str(place)
 
 
 def _same_storage(new: tuple[str, str], known: tuple[str, str]) -> bool:
-    if not new[0] or new[0] != known[0]:
+    if new[0] != known[0]:
         return False
     if new[0] != "hostPath":
         return new[1] == known[1]
