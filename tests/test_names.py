@@ -47,6 +47,12 @@ def test_different_names_stay_different(texts: list[str], text: str) -> None:
     assert len({names.label(name) for name in raw}) == len(raw)
 
 
+def test_a_team_of_many_odd_names() -> None:
+    """Twenty thousand names that look alike once they are made valid stay twenty thousand."""
+    raw = [f"faces {'!' * (number % 50)}{chr(0x4E00 + number // 50)}" for number in range(20_000)]
+    assert len({names.dns_label(name) for name in raw}) == len(set(raw)) == 20_000
+
+
 @hypothesis.given(st.from_regex(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", fullmatch=True))
 def test_valid_names_stay(name: str) -> None:
     """A name that is valid stays as it is, unless it looks like a derived one."""

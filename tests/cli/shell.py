@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -94,12 +95,18 @@ class Shell:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            preexec_fn=_heed_interrupts,  # noqa: PLW1509 - a test without threads
         )
         with process:
             try:
                 yield Running(process)
             finally:
                 process.kill()
+
+
+def _heed_interrupts() -> None:
+    """As in a terminal, even when the tests themselves were started by ``&``, which leaves SIGINT ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def processes(mark: str) -> list[str]:

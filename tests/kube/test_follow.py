@@ -130,3 +130,19 @@ async def test_end_of_a_pod_that_we_delete(server: Server, session: Session) -> 
     outcome = await following
     assert outcome.diagnosis is not None and outcome.diagnosis.code == "cancelled"
     assert not outcome.vanished
+
+
+async def test_cancel_while_nothing_is_heard(server: Server, session: Session) -> None:
+    """A pod that was cancelled before it started has the time that it was given, though nothing is heard of it."""
+    server.gets, server.writes = [answer({"items": []})], [answer({})]
+    watched = Watched(session)
+    watched.show(phase="Pending")
+    following = asyncio.create_task(watched.outcome(), name="follows")
+    await asyncio.sleep(0)
+    await watched.follower.cancel(20)
+    # Longer than the pause after which a pod that hasn't started is looked at.
+    await asyncio.sleep(follow.FIRST_LOOK + 0.3)
+    assert not following.done()
+    watched.show(phase="Pending", gone=True)
+    outcome = await following
+    assert outcome.diagnosis is not None and outcome.diagnosis.code == "cancelled"
