@@ -129,3 +129,13 @@ def test_nothing_in_the_docs_points_nowhere() -> None:
     for page in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")):
         for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
             assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+async def test_the_commands_exist() -> None:
+    """Each subcommand that the README names is one of the command's own help."""
+    launcher = Path(sys.executable).with_name("launcher")
+    process = await asyncio.create_subprocess_exec(launcher, "--help", stdout=asyncio.subprocess.PIPE)
+    output, _ = await process.communicate()
+    listed = set(re.findall(r"^\s+(\w+): ", output.decode(), re.MULTILINE))
+    named = set(re.findall(r"^\$ launcher (\w+)", README, re.MULTILINE))
+    assert {"run", "ps", "connections", "render", "cluster"} <= named <= listed
