@@ -203,13 +203,14 @@ class Follower:
             used = max(0.0, ran) if self.resumed else 0.0
             self._deadline = asyncio.get_running_loop().time() + max(0.0, self.timeout - used)
 
-    def _patience(self, pause: float) -> float | None:
+    def _patience(self, pause: float) -> float:
+        """Seconds to wait for the next state. Never for ever: somebody may cancel meanwhile, and no state follow."""
         if self._gone_by is not None:
             return max(0.0, self._gone_by - asyncio.get_running_loop().time())
         if not self.started.is_set():
             return pause
         if self._deadline is None or self.phase is not Phase.RUNNING:
-            return None
+            return LONGEST_LOOK
         return max(0.0, self._deadline - asyncio.get_running_loop().time())
 
     def _is_over(self) -> bool:
