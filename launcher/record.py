@@ -63,7 +63,6 @@ class RunRecord:
     user: str = ""
     """Who submitted it, as the API server sees them."""
     attempt: int = 1
-    retries_left: int = 0
     timeout: float | None = None
     outputs: str = ""
     """The outputs directory in the container; empty when nothing is kept."""
