@@ -12,8 +12,9 @@ from typing import Self
 
 import attrs
 
-from launcher import cluster, codec, files, names
+from launcher import codec, files, names
 from launcher.catalog import Catalog, Resolved, resolve
+from launcher.cluster import DEFAULT_NAMESPACE, Choice, choose
 from launcher.collect import Result, recall
 from launcher.connection import Connection
 from launcher.errors import Conflict, InvalidSpec, LauncherError, Missing, Problem, RunNotFound
@@ -67,11 +68,13 @@ class Launcher:
         self._runs: list[Run] = []
         self._feed: Feed | None = None
         self._opening = asyncio.Lock()
+        self._choice: Choice | None = None
+        self._in_process = False
 
     async def __aenter__(self) -> Self:
         """Raises ``ClusterUnreachable`` when the configured cluster doesn't answer."""
         async with AsyncExitStack() as stack:
-            self.cluster = await self._chosen(stack)
+            self._choice = await self._chosen(stack)
             assert self.cluster.target is not None  # _chosen started one where there was none  # noqa: S101
             self.session = await stack.enter_async_context(Session(self.cluster.target))
             await self.session.get("/version")
@@ -91,6 +94,13 @@ class Launcher:
         finally:
             await asyncio.gather(*(run.close() for run in self._runs))
             await self._stack.aclose()
+
+    @property
+    def cluster(self) -> Choice:
+        """The cluster that jobs go to, and why. Only inside ``async with``."""
+        if self._choice is None:
+            raise RuntimeError("a Launcher is used inside `async with`; only render works outside")
+        return self._choice
 
     @property
     def namespace(self) -> str:
@@ -127,8 +137,7 @@ class Launcher:
 
         Raises ``InvalidSpec``, ``PluginError``.
         """
-        chosen = getattr(self, "cluster", None)
-        local = chosen.local if chosen else self.settings.cluster == "local"
+        local = self._choice.local if self._choice else self.settings.cluster == "local"
         around = self._circumstances(job, run_id, local=local)
         return build(plan(self.settings.with_defaults(job), around, Facts.assume(local=local)))
 
@@ -173,11 +182,11 @@ class Launcher:
     def _circumstances(self, job: Job, run_id: str | None, *, local: bool) -> Circumstances:
         if run_id is not None and not names.is_run_id(run_id):
             raise InvalidSpec([Problem("run_id", f"{run_id!r} can't name a pod", "lower case, digits and '-'")])
-        chosen = getattr(self, "cluster", None)
+        chosen = self._choice
         gathered, problems = files.gather(job)
         return Circumstances(
             run_id=run_id or names.new_run_id(job.name),
-            namespace=chosen.namespace if chosen else self.settings.namespace or cluster.DEFAULT_NAMESPACE,
+            namespace=chosen.namespace if chosen else self.settings.namespace or DEFAULT_NAMESPACE,
             launcher_id=self._id,
             catalog=self.catalog,
             store=self._store(local=local),
@@ -223,18 +232,15 @@ class Launcher:
 
     # What a launcher is made of.
 
-    @property
-    def _in_process(self) -> bool:
-        return self.cluster.why.endswith(_IN_PROCESS)
-
-    async def _chosen(self, stack: AsyncExitStack) -> cluster.Choice:
-        choice = cluster.choose(self.settings)
+    async def _chosen(self, stack: AsyncExitStack) -> Choice:
+        choice = choose(self.settings)
         if choice.target is not None:
             return choice
         from launcher.local.cluster import LocalCluster
 
         started = await stack.enter_async_context(LocalCluster(objects=self.settings.objects()))
-        return attrs.evolve(choice, target=started.address, why=f"{choice.why}{_IN_PROCESS}")
+        self._in_process = True
+        return attrs.evolve(choice, target=started.address)
 
     async def _ensure_namespace(self) -> None:
         body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": self.namespace}}
@@ -289,9 +295,6 @@ class Launcher:
         if resolved is None or self.cluster.target is None:
             return None
         return Store(resolved, self.cluster.target, self.namespace, self.cluster.local)
-
-
-_IN_PROCESS = ", started in this process"
 
 
 async def run(job: Job, settings: Settings | None = None, *, check: bool = True) -> Result:
