@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -14,21 +14,12 @@ from launcher.errors import ClusterError, Conflict, Forbidden, NotFound
 from launcher.kube.session import Session
 from launcher.kube.target import Address
 from launcher.local.api import ApiServer
+from tests.local.clock import START, Clock
 
 TOKEN = "deletion-token"
 CORE = "/api/v1/namespaces/jobs"
 PODS = f"{CORE}/pods"
 CONFIGS = f"{CORE}/configmaps"
-START = datetime(2026, 11, 23, 22, 50, 36, tzinfo=UTC)
-
-
-class Clock:
-    """A clock that tests turn."""
-
-    now = START
-
-    def __call__(self) -> datetime:
-        return self.now
 
 
 @pytest.fixture

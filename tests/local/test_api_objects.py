@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -12,21 +12,12 @@ from launcher.errors import ClusterError, Conflict, Forbidden, NotFound
 from launcher.kube.session import Session
 from launcher.kube.target import Address
 from launcher.local.api import ApiServer
+from tests.local.clock import Clock
 
 TOKEN = "objects-token"
 CORE = "/api/v1/namespaces/jobs"
 PODS = f"{CORE}/pods"
 CONFIGS = f"{CORE}/configmaps"
-
-
-class Clock:
-    """A clock that tests turn."""
-
-    def __init__(self) -> None:
-        self.now = datetime(2026, 11, 23, 22, 50, 36, 999_999, UTC)
-
-    def __call__(self) -> datetime:
-        return self.now
 
 
 @pytest.fixture

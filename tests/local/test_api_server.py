@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import aiohttp
@@ -17,19 +17,11 @@ from kubernetes_asyncio.watch import Watch
 from launcher.kube.session import Session
 from launcher.kube.target import Address
 from launcher.local.api import ApiServer
+from tests.local.clock import START, Clock
 
 TOKEN = "server-token"
 PODS = "/api/v1/namespaces/jobs/pods"
 TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json"
-
-
-class Clock:
-    """A clock that tests turn."""
-
-    now = datetime(2026, 11, 23, 22, 50, 36, tzinfo=UTC)
-
-    def __call__(self) -> datetime:
-        return self.now
 
 
 @pytest.fixture
@@ -231,7 +223,7 @@ async def test_tables_tell_the_age(http: aiohttp.ClientSession, session: Session
     """Ages are condensed as kubectl prints them."""
     await session.create(PODS, pod("p"))
     for seconds, shown in ((5, "5s"), (119, "119s"), (300, "5m"), (330, "5m30s"), (11000, "3h3m"), (400000, "4d")):
-        clock.now = Clock.now + timedelta(seconds=seconds)
+        clock.now = START + timedelta(seconds=seconds)
         (row,) = await cells(http, f"{PODS}/p")
         assert row["Age"] == shown
 
