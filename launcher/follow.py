@@ -46,7 +46,7 @@ class Why(enum.StrEnum):
 class RunEvent:
     """Something that a watcher of a run may want to know.
 
-    ``kind`` is phase (``text`` is empty, ``seconds`` how long the previous one took, where known), warning or notice.
+    ``kind`` is phase (``text`` is empty, ``seconds`` how long the previous one took, where known) or warning.
     """
 
     kind: str
@@ -93,7 +93,9 @@ class Follower:
     _stuck: Diagnosis | None = None
     _stuck_since: float = 0.0
     _losing_patience: bool = False
-    _said: set[str] = attrs.field(factory=set)
+    _announced: bool = False
+    """Whether any phase has been told."""
+    _warned: set[str] = attrs.field(factory=set)
     _deadline: float | None = None
     _gone_by: float | None = None
 
@@ -185,10 +187,10 @@ class Follower:
         if phase is Phase.ENDED:
             self.started.set()
         # Only forwards: after fetching, the job's own image is pulled, and a pod that failed shows its mounts as gone.
-        if self._said and _ORDER[phase] <= _ORDER[self.phase]:
+        if self._announced and _ORDER[phase] <= _ORDER[self.phase]:
             return
-        previous = self.phase if self._said else None
-        self._said.add("phase")
+        previous = self.phase if self._announced else None
+        self._announced = True
         took = self._clocks.durations(main=self.main).get(previous) if previous else None
         self.phase = phase
         self.tell(RunEvent(kind="phase", phase=phase, seconds=took, previous=previous))
@@ -229,8 +231,8 @@ class Follower:
         if self._stuck is None or not self._losing_patience:
             self._stuck_since = now
         self._stuck, self._losing_patience = found.diagnosis, found.patience is not None
-        if found.diagnosis.summary not in self._said:
-            self._said.add(found.diagnosis.summary)
+        if found.diagnosis.summary not in self._warned:
+            self._warned.add(found.diagnosis.summary)
             self.tell(RunEvent(kind="warning", phase=self.phase, text=str(found.diagnosis)))
         if found.patience is not None and now - self._stuck_since >= found.patience:
             await self._end(Why.HOPELESS, HOPELESS_GRACE)
