@@ -1,4 +1,4 @@
-"""How long a user waits before anything happens: the import and the command's help."""
+"""How long a user waits before anything happens: the import, the command's help, a local cluster."""
 
 from __future__ import annotations
 
@@ -11,6 +11,16 @@ from benchmarks.rows import row
 
 TIMES = 7
 COMMAND = Path(sys.executable).with_name("launcher")
+CLUSTER = """
+import asyncio
+from launcher.local.cluster import LocalCluster
+
+async def start():
+    async with LocalCluster():
+        pass
+
+asyncio.run(start())
+"""
 
 
 def seconds(*command: str) -> float:
@@ -42,6 +52,14 @@ def main() -> None:
         "python -c pass",
         nothing * 1e3,
         "250 ms",
+    )
+    row(
+        "a local cluster, started and left",
+        (seconds(sys.executable, "-c", CLUSTER) - nothing) * 1e3,
+        "ms",
+        "python -c pass",
+        nothing * 1e3,
+        "300 ms",
     )
 
 

@@ -5,13 +5,17 @@ A cluster that is configured is used, or is an error; it is never silently repla
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import attrs
 
 from launcher import yamltext
-from launcher.errors import ClusterUnreachable, InvalidSpec, LauncherError
+from launcher.errors import ClusterUnreachable, InvalidSpec
 from launcher.kube.target import SERVICE_ACCOUNT, Address, Context, InCluster, Target
+from launcher.record import dumps, loads
 from launcher.settings import Settings
 
 # The namespace of a kubeconfig that names none, and of the local cluster.
@@ -115,32 +119,57 @@ def _pod_namespace() -> str:
 
 @attrs.frozen(kw_only=True)
 class LocalState:
-    """Where a local cluster in the background is: what ``launcher cluster start`` leaves for other shells."""
+    """Where a local cluster is, and the process that holds it: what the cluster tells other processes of the user."""
 
     url: str
     token: str = attrs.field(repr=False)
     pid: int
+    started: int
+    """Of the process, in clock ticks since the machine started: with the pid it is never another process."""
 
 
-def state_file(settings: Settings) -> Path:
-    """The file that tells of a local cluster in the background; only its owner may read it."""
-    return settings.surroundings.state / "cluster.json"
+@contextmanager
+def told(state: Path, url: str, token: str) -> Iterator[None]:
+    """Tell others below the folder ``state`` of a cluster that this process holds, until the block is left.
+
+    The file is there whole or not at all, and private from its first byte. Raises ``OSError``.
+    """
+    file = _file(state)
+    part = file.with_suffix(".part")
+    part.unlink(missing_ok=True)
+    with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as stream:
+        stream.write(dumps(LocalState(url=url, token=token, pid=os.getpid(), started=_started(os.getpid()))))
+    part.replace(file)
+    try:
+        yield
+    finally:
+        file.unlink(missing_ok=True)
 
 
 def read_state(settings: Settings) -> LocalState | None:
-    """The local cluster in the background, or None when none was started, or its process is gone."""
-    from launcher import codec
-
+    """The local cluster of another process, or None when none was started, or its process is gone."""
     try:
-        state = codec.structure(yamltext.read(state_file(settings)), LocalState)
-        words = Path(f"/proc/{state.pid}/cmdline").read_bytes().split(b"\0")
-    except (LauncherError, OSError):
+        state = loads(_file(settings.surroundings.state).read_bytes(), LocalState)
+        # A cluster that was killed can't take its file away, and its pid may have passed to another process.
+        return state if _started(state.pid) == state.started else None
+    except (InvalidSpec, OSError):
         return None
-    # The number may have passed to another process; a cluster that was killed can't take its file away.
-    return state if b"launcher.local" in words else None
 
 
 def running_local(settings: Settings) -> Address | None:
-    """The address of the local cluster in the background, if one runs."""
+    """The address of the local cluster of another process, if one runs."""
     state = read_state(settings)
     return Address(state.url, state.token) if state else None
+
+
+def _file(state: Path) -> Path:
+    return state / "cluster.json"
+
+
+def _started(pid: int) -> int:
+    """When a process started, in clock ticks since the machine did. Raises ``OSError`` when it has ended."""
+    # The fields come after the command's name, in parentheses, whatever is in it: the start is the 22nd of all.
+    state, *fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
+    if state in (b"Z", b"X"):
+        raise ProcessLookupError(f"process {pid} has ended, and waits for its parent to see it")
+    return int(fields[18])

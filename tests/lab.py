@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from launcher import Job, Launcher, Run, RunEvent, Settings
+from launcher.cluster import told
 from launcher.kube.session import Session
 from launcher.local.cluster import LocalCluster
 from launcher.settings import Surroundings
@@ -24,10 +25,8 @@ HEEDS = ("sh", "-c", "trap 'exit 7' TERM; echo up; sleep 60 & wait $!")
 class Lab:
     """One cluster, and what tests ask of it."""
 
-    def __init__(
-        self, cluster: LocalCluster, session: Session, folder: Path, witness: asyncio.subprocess.Process
-    ) -> None:
-        self._witness = witness
+    def __init__(self, cluster: LocalCluster, session: Session, folder: Path, stack: AsyncExitStack) -> None:
+        self._stack = stack
         self.cluster = cluster
         self.session = session
         self.folder = folder
@@ -35,8 +34,7 @@ class Lab:
 
     def reach_by(self, url: str) -> None:
         """Launchers that are made from now on reach the cluster at this address."""
-        state = {"url": url, "token": self.cluster.token, "pid": self._witness.pid}
-        (self.folder / "cluster.json").write_text(json.dumps(state))
+        self._stack.enter_context(told(self.folder, url, self.cluster.token))
 
     def settings(self, **fields: Any) -> Settings:
         """The settings of a user of this cluster."""
@@ -82,23 +80,9 @@ async def laboratory(folder: Path, **cluster: Any) -> AsyncIterator[Lab]:
     async with AsyncExitStack() as stack:
         started = await stack.enter_async_context(LocalCluster(folder / "cluster", **cluster))
         session = await stack.enter_async_context(Session(started.address))
-        witness = await stack.enter_async_context(_witness())
-        lab = Lab(started, session, folder, witness)
+        lab = Lab(started, session, folder, stack)
         lab.reach_by(started.url)
         yield lab
-
-
-@asynccontextmanager
-async def _witness() -> AsyncIterator[asyncio.subprocess.Process]:
-    """A process by whose arguments launchers tell that a cluster is in the background."""
-    pipe = asyncio.subprocess.PIPE
-    process = await asyncio.create_subprocess_exec("sh", "-c", "read line", "launcher.local", stdin=pipe)
-    try:
-        yield process
-    finally:
-        assert process.stdin is not None
-        process.stdin.close()
-        await process.wait()
 
 
 def job(*command: str, **fields: Any) -> Job:

@@ -20,12 +20,11 @@ from typing import Any
 
 import attrs
 
-from launcher.cluster import LocalState, read_state, state_file
+from launcher.cluster import LocalState, read_state, told
 from launcher.errors import LauncherError
 from launcher.kube.errors import clean
 from launcher.local.cluster import NAMESPACES, LocalCluster
 from launcher.local.node.folders import remove
-from launcher.record import dumps
 from launcher.settings import Settings
 
 # Seconds. A cluster takes half of one to start; a machine that is very busy gets many times that.
@@ -84,7 +83,6 @@ async def stop(settings: Settings) -> LocalState | None:
             await _end(process)
     finally:
         os.close(process)
-    state_file(settings).unlink(missing_ok=True)
     return state
 
 
@@ -98,7 +96,7 @@ async def serve(settings: Settings, *, port: int, ready: int) -> None:
     await remove(folder)
     try:
         async with LocalCluster(folder, port=port, objects=[*_namespace(settings), *settings.objects()]) as cluster:
-            with _told(settings, LocalState(url=cluster.url, token=cluster.token, pid=os.getpid())):
+            with told(settings.surroundings.state, cluster.url, cluster.token):
                 with suppress(BrokenPipeError):
                     os.write(ready, READY)
                 os.close(ready)
@@ -114,21 +112,6 @@ def _namespace(settings: Settings) -> list[Mapping[str, Any]]:
 
 def _is_new(name: str | None) -> bool:
     return name is not None and name not in NAMESPACES
-
-
-@contextmanager
-def _told(settings: Settings, state: LocalState) -> Iterator[None]:
-    """The state file, there as long as the cluster answers; whole or not at all, and private from its first byte."""
-    file = state_file(settings)
-    part = file.with_suffix(".part")
-    part.unlink(missing_ok=True)
-    with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as stream:
-        stream.write(dumps(state))
-    part.replace(file)
-    try:
-        yield
-    finally:
-        file.unlink(missing_ok=True)
 
 
 @contextmanager
