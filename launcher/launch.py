@@ -237,8 +237,11 @@ class Launcher:
         if choice.target is not None:
             return choice
         from launcher.local.cluster import LocalCluster
+        from launcher.local.node.isolation import choose as choose_isolation
 
-        started = await stack.enter_async_context(LocalCluster(objects=self.settings.objects()))
+        isolation = await choose_isolation(self.settings.local_isolation)
+        objects = self.settings.objects()
+        started = await stack.enter_async_context(LocalCluster(isolation=isolation, objects=objects))
         self._in_process = True
         return attrs.evolve(choice, target=started.address)
 

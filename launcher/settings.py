@@ -96,6 +96,10 @@ class Settings:
     defaults: Mapping[str, Any] = attrs.field(factory=dict, converter=frozen_mapping, metadata=checked(_fit_for_jobs))
     local_objects: str | None = None
     """A YAML file of Kubernetes objects (secrets, claims) that a local cluster in the process begins with."""
+    local_isolation: str = attrs.field(
+        default="auto", metadata=checked(fields.one_of("auto", "bubblewrap", "rewriting", "podman"))
+    )
+    """How a local cluster runs containers: as processes of this machine, or (podman) from their real images."""
     source: str = attrs.field(default="the defaults", eq=False)
     """Where these settings come from, for messages."""
     surroundings: Surroundings = attrs.field(factory=Surroundings.read, eq=False, repr=False)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import hypothesis
 import pytest
 
+from launcher.testing import cluster  # noqa: F401
 from tests.lab import Lab, laboratory
+from tests.real import shared_control_plane
 
 hypothesis.settings.register_profile(
     "launcher",
@@ -25,6 +27,17 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("launcher")
 
 _OURS = ("LAUNCHER_", "KUBECONFIG", "KUBERNETES_SERVICE_")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def real_api_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """With ``KUBEBUILDER_ASSETS`` every lab's API server is a real one."""
+    assets = os.environ.get("KUBEBUILDER_ASSETS")
+    if not assets:
+        yield
+        return
+    with shared_control_plane(Path(assets), tmp_path_factory.mktemp("control-plane")):
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -12,8 +12,11 @@ from typing import Any
 from launcher import Job, Launcher, Run, RunEvent, Settings
 from launcher.cluster import told
 from launcher.kube.session import Session
+from launcher.kube.target import Address
 from launcher.local.cluster import LocalCluster
+from launcher.local.node import Node
 from launcher.settings import Surroundings
+from tests.real import emptied, shared
 
 PODS = "/api/v1/namespaces/default/pods"
 CONFIG_MAPS = "/api/v1/namespaces/default/configmaps"
@@ -25,7 +28,7 @@ HEEDS = ("sh", "-c", "trap 'exit 7' TERM; echo up; sleep 60 & wait $!")
 class Lab:
     """One cluster, and what tests ask of it."""
 
-    def __init__(self, cluster: LocalCluster, session: Session, folder: Path, stack: AsyncExitStack) -> None:
+    def __init__(self, cluster: Address, session: Session, folder: Path, stack: AsyncExitStack) -> None:
         self._stack = stack
         self.cluster = cluster
         self.session = session
@@ -75,13 +78,19 @@ class Lab:
 
 
 @asynccontextmanager
-async def laboratory(folder: Path, **cluster: Any) -> AsyncIterator[Lab]:
-    """A cluster that launchers find as the one in the background."""
+async def laboratory(folder: Path) -> AsyncIterator[Lab]:
+    """A cluster that launchers find as the one in the background; its API server is a real one where there is one."""
     async with AsyncExitStack() as stack:
-        started = await stack.enter_async_context(LocalCluster(folder / "cluster", **cluster))
-        session = await stack.enter_async_context(Session(started.address))
-        lab = Lab(started, session, folder, stack)
-        lab.reach_by(started.url)
+        plane = shared()
+        if plane is None:
+            address = (await stack.enter_async_context(LocalCluster(folder / "cluster"))).address
+            session = await stack.enter_async_context(Session(address))
+        else:
+            address = await stack.enter_async_context(emptied(plane))
+            session = await stack.enter_async_context(Session(address))
+            await stack.enter_async_context(Node(session, folder / "cluster", endpoint=plane.endpoint))
+        lab = Lab(address, session, folder, stack)
+        lab.reach_by(address.url)
         yield lab
 
 

@@ -9,6 +9,7 @@ import pytest
 from launcher import InvalidSpec, Job, Launcher, Resources, Settings
 from launcher.backend import Mode
 from launcher.connection import Connection
+from launcher.errors import LauncherError
 
 
 def test_nothing_configured() -> None:
@@ -63,13 +64,14 @@ def test_environment_is_checked_too(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         Settings(cleanup="sometimes"),
         Settings(namespace="Not A Namespace"),
+        Settings(local_isolation="docker"),
         Settings(connections=[Connection(name="a", kind="s3"), Connection(name="a", kind="gcs")]),
         Settings(
             artifacts_store=Connection(name="a", kind="host_path", schema={"hostPath": "/a"}),
             connections=[Connection(name="a", kind="host_path", schema={"hostPath": "/b"})],
         ),
     ],
-    ids=["cleanup", "namespace", "one name twice", "store otherwise"],
+    ids=["cleanup", "namespace", "isolation", "one name twice", "store otherwise"],
 )
 def test_settings_made_in_python_are_checked(settings: Settings) -> None:
     """Settings that were made in Python are held to the same rules as those of a file."""
@@ -120,6 +122,17 @@ def test_local_objects_that_are_none(tmp_path: Path, content: str) -> None:
     path.write_text(content)
     with pytest.raises(InvalidSpec, match=r"objects\.yaml"):
         Settings(local_objects=str(path)).objects()
+
+
+async def test_isolation_of_a_local_cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """``localIsolation: podman`` where there is no podman is an error with a remedy, and nothing else is taken."""
+    (tmp_path / "l.yaml").write_text("{cluster: local, localIsolation: podman}")
+    settings = Settings.load(tmp_path / "l.yaml")
+    assert (Settings().local_isolation, settings.local_isolation) == ("auto", "podman")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(LauncherError, match="install podman, or set localIsolation to auto"):
+        async with Launcher(settings):
+            pass
 
 
 def test_settings_show_no_surroundings() -> None:

@@ -13,7 +13,6 @@ import pytest
 import launcher
 from launcher.kube.session import Session
 from launcher.local.cluster import LocalCluster
-from launcher.testing import cluster  # noqa: F401
 from tests.test_readme import ROOT, block
 
 pytest_plugins = ["pytester"]

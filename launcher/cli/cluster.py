@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
@@ -22,6 +23,13 @@ _Kubeconfig = Annotated[
     bool, Parameter(help="Print a kubeconfig for the local cluster in the background; it holds its token.")
 ]
 _Port = Annotated[int, Parameter(help="The port to listen on, on this machine alone; any free one by default.")]
+_State = Annotated[
+    Path | None,
+    Parameter(
+        help="A folder that keeps objects, claims' data, token and port, so that the next start goes on from there."
+        " Without one, `stop` leaves nothing."
+    ),
+]
 
 
 @app.default
@@ -40,13 +48,13 @@ async def cluster(*, kubeconfig: _Kubeconfig = False, common: Common = COMMON) -
 
 
 @app.command
-async def start(*, port: _Port = 0, common: Common = COMMON) -> int:
+async def start(*, port: _Port = 0, state: _State = None, common: Common = COMMON) -> int:
     """Start a local cluster that stays in the background, so that every shell of yours meets the same runs."""
     from launcher.cli.screen import Screen
     from launcher.local import background
 
     settings, screen = common.settings(), Screen.open()
-    begun = await background.start(settings, common.config, port)
+    begun = await background.start(settings, common.config, port, state)
     if begun.running_before:
         screen.say(f"a local cluster runs in the background already: {_where(begun.state)}")
         return 0

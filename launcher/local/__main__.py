@@ -24,7 +24,7 @@ def main() -> int:
         if words.namespace:
             settings = settings.evolve(namespace=words.namespace)
         os.chdir("/")  # no folder of the user's is kept busy
-        asyncio.run(serve(settings, port=words.port, ready=words.ready))
+        asyncio.run(serve(settings, port=words.port, ready=words.ready, kept=words.state))
     except (LauncherError, OSError) as exc:
         print(exc, file=sys.stderr)  # noqa: T201
         return 1
@@ -35,6 +35,7 @@ def _words() -> argparse.Namespace:
     parser = argparse.ArgumentParser("launcher.local")
     parser.add_argument("--config", type=Path)
     parser.add_argument("--namespace")
+    parser.add_argument("--state", type=Path)
     for name in ("--port", "--ready", "--lock"):
         parser.add_argument(name, type=int, required=True)
     return parser.parse_args()

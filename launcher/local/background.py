@@ -25,6 +25,7 @@ from launcher.errors import LauncherError
 from launcher.kube.errors import clean
 from launcher.local.cluster import NAMESPACES, LocalCluster
 from launcher.local.node.folders import remove
+from launcher.local.node.isolation import choose
 from launcher.settings import Settings
 
 # Seconds. A cluster takes half of one to start; a machine that is very busy gets many times that.
@@ -47,8 +48,9 @@ class Begun:
     running_before: bool
 
 
-async def start(settings: Settings, config: Path | None = None, port: int = 0) -> Begun:
-    """Start the cluster, or find the one that runs; ``port`` 0 is any free one.
+async def start(settings: Settings, config: Path | None = None, port: int = 0, kept: Path | None = None) -> Begun:
+    """Start the cluster, or find the one that runs; ``port`` 0 is any free one. ``kept`` is a folder that it begins
+    with and leaves its state in; without one it ends without a trace.
 
     Raises ``LauncherError`` with the end of its log when it doesn't start, ``InvalidSpec`` for ``localObjects``.
     """
@@ -61,7 +63,7 @@ async def start(settings: Settings, config: Path | None = None, port: int = 0) -
             if running is None:
                 raise LauncherError("the local cluster is just being started or stopped by somebody; try again")
             return Begun(running, running_before=True)
-        await _spawn(settings, lock, _arguments(settings, config, port))
+        await _spawn(settings, lock, _arguments(settings, config, port, kept))
     state = read_state(settings)
     if state is None:
         raise LauncherError(f"the local cluster ended as soon as it had started: see {_log(settings)}")
@@ -86,16 +88,22 @@ async def stop(settings: Settings) -> LocalState | None:
     return state
 
 
-async def serve(settings: Settings, *, port: int, ready: int) -> None:
-    """Be the cluster, until SIGTERM. ``ready`` is a descriptor that learns when it answers. Raises ``OSError``."""
+async def serve(settings: Settings, *, port: int, ready: int, kept: Path | None = None) -> None:
+    """Be the cluster, until SIGTERM. ``ready`` is a descriptor that learns when it answers.
+
+    Raises ``OSError``, and ``LauncherError`` for a state folder ``kept`` that can't be used.
+    """
     asked_to_end = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, asked_to_end.set)
-    # The API's objects live in memory, so what an earlier cluster left on disk belongs to nobody.
+    # Objects that aren't kept live in memory, so what an earlier cluster left on disk belongs to nobody.
     folder = settings.surroundings.state / "local"
     await remove(folder)
+    objects = [*_namespace(settings), *settings.objects()]
+    isolation = await choose(settings.local_isolation)
+    where = None if kept else folder
     try:
-        async with LocalCluster(folder, port=port, objects=[*_namespace(settings), *settings.objects()]) as cluster:
+        async with LocalCluster(where, port=port, isolation=isolation, objects=objects, state=kept) as cluster:
             with told(settings.surroundings.state, cluster.url, cluster.token):
                 with suppress(BrokenPipeError):
                     os.write(ready, READY)
@@ -130,8 +138,9 @@ def _locked(file: Path) -> Iterator[int | None]:
             os.close(lock)
 
 
-def _arguments(settings: Settings, config: Path | None, port: int) -> list[str]:
+def _arguments(settings: Settings, config: Path | None, port: int, kept: Path | None) -> list[str]:
     words = ["--port", str(port)]
+    words += ["--state", str(kept.absolute())] if kept else []
     words += ["--config", str(config.resolve())] if config else []
     return words + (["--namespace", settings.namespace] if settings.namespace else [])
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import secrets
-import shutil
-import tempfile
+import socket
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
@@ -14,18 +13,29 @@ from launcher.errors import Conflict, LauncherError
 from launcher.kube.session import Session
 from launcher.kube.target import Address
 from launcher.local.api import ApiServer
+from launcher.local.api.server import HOST
+from launcher.local.api.state import State
+from launcher.local.api.state import opened as opened_state
 from launcher.local.node import Isolation, Node
 
 CONTEXT = "podlauncher-local"
 NAMESPACES = ("default", "kube-system")
+
+# Below a state folder, what pods and claims hold.
+DATA = "data"
 
 
 class LocalCluster:
     """A cluster for development and tests. Use it as an async context manager.
 
     ``folder`` holds the pods' and claims' data; when it is None, a private temporary folder does, which is
-    removed at the end. ``port`` 0 is any free one, ``token`` None a random one. ``objects`` are Kubernetes
-    objects that are there, created or replaced, before it is entered: secrets, claims, config maps.
+    removed at the end, whatever ends this process. ``port`` 0 is any free one, ``token`` None a random one.
+    ``objects`` are Kubernetes objects that are there, created or brought up to date, before it is entered: secrets,
+    claims, config maps.
+
+    ``state`` is a folder for a cluster that goes on where it ended, however it ended: its objects, its data, its token
+    and, while that is free, its port. No other cluster may use it meanwhile. Raises ``LauncherError`` on entering for
+    one that can't be used.
 
     Example::
 
@@ -41,18 +51,18 @@ class LocalCluster:
         token: str | None = None,
         isolation: Isolation | None = None,
         objects: Sequence[Mapping[str, Any]] = (),
+        state: Path | None = None,
     ) -> None:
         self.token = token or secrets.token_urlsafe()
+        self.url = ""
+        """Where the API server listens, on the loopback device; known once the cluster is entered."""
         self._folder = folder
+        self._port = port
+        self._token = token
         self._isolation = isolation
         self._objects = objects
-        self._server = ApiServer(token=self.token, port=port)
+        self._state = state
         self._opened = AsyncExitStack()
-
-    @property
-    def url(self) -> str:
-        """Where the API server listens, on the loopback device."""
-        return self._server.url
 
     @property
     def address(self) -> Address:
@@ -61,20 +71,34 @@ class LocalCluster:
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as opened:
-            folder = self._folder
-            if folder is None:
-                folder = await opened.enter_async_context(_private_folder())
-            await opened.enter_async_context(self._server)
+            # Before the folder is touched: the state's lock keeps other clusters from both.
+            state = opened.enter_context(opened_state(self._state)) if self._state else None
+            folder = self._folder or (state.folder / DATA if state else None)
+            server = await opened.enter_async_context(self._serving(state))
             session = await opened.enter_async_context(Session(self.address))
             await _furnish(session, self._objects)
             node = Node(session, folder, isolation=self._isolation)
-            self._server.logs = node.logs
+            server.logs = node.logs
             await opened.enter_async_context(node)
             self._opened = opened.pop_all()
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:
         await self._opened.aclose()
+
+    @asynccontextmanager
+    async def _serving(self, state: State | None) -> AsyncIterator[ApiServer]:
+        """The API server; a kubeconfig from an earlier life of its state is right again, where that is possible."""
+        port = self._port
+        if state is not None:
+            self.token = self._token or state.kept("token") or self.token
+            port = port or _if_free(int(state.kept("port") or 0))
+        async with ApiServer(token=self.token, port=port, state=state) as server:
+            self.url = server.url
+            if state is not None:
+                state.keep("token", self.token)
+                state.keep("port", server.url.rpartition(":")[2])
+            yield server
 
     def kubeconfig(self) -> dict[str, Any]:
         """What kubectl and other clients need, as the content of a kubeconfig file. It holds the token."""
@@ -97,13 +121,16 @@ def kubeconfig(url: str, token: str, namespace: str) -> dict[str, Any]:
     }
 
 
-@asynccontextmanager
-async def _private_folder() -> AsyncIterator[Path]:
-    folder = Path(tempfile.mkdtemp(prefix="podlauncher-"))
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+def _if_free(port: int) -> int:
+    """``port``, or 0 when somebody else listens there by now."""
+    with socket.socket() as tried:
+        # As the server does it: what an earlier one left behind doesn't count.
+        tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            tried.bind((HOST, port))
+        except OSError:
+            return 0
+    return port
 
 
 async def _furnish(session: Session, objects: Sequence[Mapping[str, Any]]) -> None:
@@ -126,7 +153,8 @@ async def _put(session: Session, path: str, item: Mapping[str, Any]) -> None:
     try:
         await session.create(path, item)
     except Conflict:
-        await session.replace(f"{path}/{item['metadata']['name']}", item)
+        # Not replaced: a claim that is bound must keep its volume.
+        await session.patch(f"{path}/{item['metadata']['name']}", item)
 
 
 class _Places:

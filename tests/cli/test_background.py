@@ -117,6 +117,38 @@ def test_a_cluster_that_was_killed_is_not_taken_for_running(background: Shell) -
     assert "it answers" in background("cluster").out
 
 
+def test_a_state_folder_survives_the_clusters_death(launcher: Shell) -> None:
+    """Killed in the middle and started again with its folder, it has its objects, and an old kubeconfig is right."""
+    launcher.write("objects.yaml", "apiVersion: v1\nkind: Secret\nmetadata: {name: s}\nstringData: {word: sesame}\n")
+    launcher.write("launcher.yaml", "localObjects: objects.yaml\n")
+    job = "name: a\nimage: x\ncommand: [sh, -c, 'echo $WORD']\nenv: {WORD: {secret: s, key: word}}\n"
+    begin = ("cluster", "start", "--state", "kept")
+    try:
+        assert launcher(*begin).code == 0
+        kubeconfig = launcher("cluster", "--kubeconfig").out
+        os.kill(json.loads((state_of(launcher) / "cluster.json").read_text())["pid"], signal.SIGKILL)
+        assert eventually(lambda: "in this process" in launcher("cluster").out)
+        launcher.write("launcher.yaml", "{}\n")
+        again = launcher(*begin)
+        assert again.code == 0, again.err
+        assert launcher("cluster", "--kubeconfig").out == kubeconfig
+        said = launcher("run", launcher.write("job.yaml", job))
+        assert said.out == "sesame\n", said.err
+    finally:
+        launcher("cluster", "stop")
+    assert stat.S_IMODE((launcher.folder / "kept").stat().st_mode) == 0o700
+
+
+def test_a_folder_of_something_else_is_no_state_folder(launcher: Shell) -> None:
+    """It is left as it is, and the message names it and what to do."""
+    launcher.write("precious.txt", "mine")
+    said = launcher("cluster", "start", "--state", ".")
+    assert said.code == 125
+    assert "holds other files" in said.err
+    assert "Traceback" not in said.err
+    assert [file.name for file in launcher.folder.iterdir()] == ["precious.txt"]
+
+
 def test_a_start_that_fails_shows_why(launcher: Shell) -> None:
     """A port that is taken is named, from the log of the process that couldn't start; nothing is left running."""
     with socket.socket() as taken:

@@ -1,6 +1,7 @@
 """A real control plane for tests: the etcd and kube-apiserver that ``KUBEBUILDER_ASSETS`` points at.
 
-There are no controllers and no kubelet: the node of the local cluster runs the pods.
+There are no controllers and no kubelet: the node of the local cluster runs the pods and serves their logs.
+Without the controllers no namespace gets an account or a root certificate, so that pods get neither.
 """
 
 from __future__ import annotations
@@ -16,8 +17,12 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import attrs
-from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
+
+from launcher.kube.session import Session
+from launcher.kube.target import Context
+from launcher.local.node import Endpoint, Isolation, Node
+from tests.cluster.certificates import Authority, write_key
 
 # Seconds that etcd and the API server may take to be ready on a busy machine of two cores.
 READY = 60.0
@@ -25,10 +30,51 @@ READY = 60.0
 
 @attrs.frozen
 class ControlPlane:
-    """A running API server. ``kubeconfig`` is a file with one context, ``real``."""
+    """A running API server. ``kubeconfig`` is a file with one context, ``real``; ``endpoint`` is where a node
+    can serve logs that the server finds and trusts."""
 
     url: str
     kubeconfig: Path
+    endpoint: Endpoint
+
+    @property
+    def target(self) -> Context:
+        """What a ``Session`` is opened on."""
+        return Context(str(self.kubeconfig))
+
+
+@attrs.frozen
+class RealCluster:
+    """A running API server with the local node behind it."""
+
+    plane: ControlPlane
+    node: Node
+
+    @property
+    def url(self) -> str:
+        """Where the API server listens."""
+        return self.plane.url
+
+    @property
+    def kubeconfig(self) -> Path:
+        """A file with one context, ``real``."""
+        return self.plane.kubeconfig
+
+    @property
+    def target(self) -> Context:
+        """What a ``Session`` is opened on."""
+        return self.plane.target
+
+
+@asynccontextmanager
+async def real_cluster(
+    assets: Path, folder: Path, isolation: Isolation | None = None, pace: float = 1.0
+) -> AsyncIterator[RealCluster]:
+    """A control plane and a node that runs its pods; ``isolation`` and ``pace`` are the node's."""
+    async with control_plane(assets, folder) as plane, Session(plane.target) as session:
+        node = Node(session, folder / "node", isolation=isolation, pace=pace, endpoint=plane.endpoint)
+        async with node:
+            yield RealCluster(plane, node)
 
 
 @asynccontextmanager
@@ -37,8 +83,10 @@ async def control_plane(assets: Path, folder: Path) -> AsyncIterator[ControlPlan
     client, peer, secure = _free_port(), _free_port(), _free_port()
     etcd = f"http://127.0.0.1:{client}"
     token = secrets.token_urlsafe()
-    (folder / "tokens.csv").write_text(f"{token},admin,admin,system:masters\n")
-    _write_key(folder / "accounts.key")
+    (folder / "tokens.csv").write_text(f"{token},system:admin,admin,system:masters\n")
+    write_key(folder / "accounts.key", rsa.generate_private_key(public_exponent=65537, key_size=2048))
+    authority = Authority(folder / "authority")
+    caller = authority.sign("kube-apiserver", "system:masters")
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(
             _process(
@@ -67,11 +115,16 @@ async def control_plane(assets: Path, folder: Path) -> AsyncIterator[ControlPlan
                 "--service-account-issuer=https://kubernetes.default.svc",
                 "--service-cluster-ip-range=10.0.0.0/24",
                 "--disable-admission-plugins=ServiceAccount",
+                f"--kubelet-certificate-authority={authority.certificate}",
+                f"--kubelet-client-certificate={caller.certificate}",
+                f"--kubelet-client-key={caller.key}",
+                "--kubelet-preferred-address-types=InternalIP",
             )
         )
         url = f"https://127.0.0.1:{secure}"
         await _ready(url, token, folder / "apiserver.log")
-        yield ControlPlane(url, _kubeconfig(folder, url, token))
+        endpoint = Endpoint(authority.server_context("localhost"))
+        yield ControlPlane(url, _kubeconfig(folder, url, token), endpoint)
 
 
 @asynccontextmanager
@@ -119,15 +172,6 @@ def _kubeconfig(folder: Path, url: str, token: str) -> Path:
     }
     file.write_text(json.dumps(value))
     return file
-
-
-def _write_key(path: Path) -> None:
-    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    path.write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption()
-        )
-    )
 
 
 def _free_port() -> int:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import re
+import ssl
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 
 import attrs
@@ -11,10 +15,9 @@ import pytest
 
 from launcher import ClusterError, Connection, Job, Launcher, Phase, Settings, Status
 from launcher.kube.session import Session
-from launcher.kube.target import Context
-from launcher.local.node import Node
+from launcher.kube.watch import watch
 from launcher.settings import Surroundings
-from tests.cluster.control_plane import ControlPlane, control_plane
+from tests.cluster.control_plane import RealCluster, real_cluster
 
 ASSETS = os.environ.get("KUBEBUILDER_ASSETS", "")
 
@@ -26,18 +29,14 @@ pytestmark = [
 
 
 @pytest.fixture
-async def real(tmp_path: Path) -> AsyncIterator[ControlPlane]:
+async def real(tmp_path: Path) -> AsyncIterator[RealCluster]:
     """A control plane whose pods the local node runs."""
-    async with (
-        control_plane(Path(ASSETS), tmp_path) as plane,
-        Session(Context(str(plane.kubeconfig))) as session,
-        Node(session, tmp_path / "node"),
-    ):
-        yield plane
+    async with real_cluster(Path(ASSETS), tmp_path) as cluster:
+        yield cluster
 
 
 @pytest.fixture
-def settings(real: ControlPlane, tmp_path: Path) -> Settings:
+def settings(real: RealCluster, tmp_path: Path) -> Settings:
     """Settings that reach it by its kubeconfig, with a dataset and a store on the node."""
     for name in ("data", "store"):
         (tmp_path / name).mkdir()
@@ -81,3 +80,53 @@ async def test_ends_are_told_apart(settings: Settings) -> None:
             await pad.submit(Job(name="refused", image="busybox", command=["true"], priority_class="nope"))
         left = await pad.session.get("/api/v1/namespaces/default/pods")
         assert [item["metadata"]["name"] for item in left["items"]] == [failed.run_id]
+
+
+POD_PATH = "/api/v1/namespaces/default/pods"
+TALKS = """
+for i in 1 2 3; do echo line $i; done
+while [ ! -e /gate/open ]; do sleep 0.05; done
+echo the end
+"""
+
+
+async def test_logs_come_through_the_api_server(real: RealCluster, tmp_path: Path) -> None:
+    """The API server reads logs from the node: a tail with times, followed to the end, and its refusals."""
+    mounts = [{"name": "gate", "mountPath": "/gate"}]
+    container = {"name": "c", "image": "busybox", "command": ["sh", "-c", TALKS], "volumeMounts": mounts}
+    volumes = [{"name": "gate", "hostPath": {"path": str(tmp_path)}}]
+    spec = {"restartPolicy": "Never", "containers": [container], "volumes": volumes}
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "talks"}, "spec": spec}
+    async with Session(real.target) as session:
+        await session.create(POD_PATH, pod)
+        async for event in watch(session, POD_PATH):
+            if event.type == "MODIFIED" and event.object["status"].get("phase") == "Running":
+                break
+        async with session.lines(f"{POD_PATH}/talks/log", {"follow": "true"}) as lines:
+            assert [await anext(lines) for _ in range(3)] == [b"line 1", b"line 2", b"line 3"]
+            query = {"tailLines": "1", "timestamps": "true"}
+            async with session.lines(f"{POD_PATH}/talks/log", query) as tail:
+                (only,) = [line async for line in tail]
+            assert re.fullmatch(rb"20[0-9-]{8}T[0-9:.]+Z line 3", only)
+            (tmp_path / "open").touch()
+            assert [line async for line in lines] == [b"the end"]
+        with pytest.raises(ClusterError, match='previous terminated container "c" in pod "talks" not found'):
+            async with session.lines(f"{POD_PATH}/talks/log", {"previous": "true"}):
+                pass
+
+
+async def test_only_the_api_server_reads_logs(real: RealCluster) -> None:
+    """Whoever comes to the node without a certificate of the cluster's authority is not answered."""
+    async with Session(real.target) as session:
+        node = await session.get("/api/v1/nodes/localhost")
+    port = node["status"]["daemonEndpoints"]["kubeletEndpoint"]["Port"]
+    stranger = ssl.create_default_context()
+    stranger.check_hostname, stranger.verify_mode = False, ssl.CERT_NONE
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=stranger)
+    writer.write(b"GET /containerLogs/default/x/c HTTP/1.1\r\nHost: x\r\n\r\n")
+    answer = b""
+    with suppress(OSError):
+        # With TLS 1.3 the refusal comes after the client's part of the handshake.
+        answer = await reader.read()
+    assert not answer
+    writer.close()

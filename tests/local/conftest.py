@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from launcher.local.node import Bubblewrap, Rewriting
 from tests.local.node_lab import Lab, laboratory
 
 PACE = 0.02
+
+# For the fuzz of the API, when somebody has the time: `--hypothesis-profile=minutes --timeout=3600`.
+hypothesis.settings.register_profile("minutes", hypothesis.settings.get_profile("launcher"), max_examples=10_000)
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import itertools
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from launcher.kube.target import Address
 from launcher.kube.watch import watch
 from launcher.local.api import ApiServer
 from launcher.local.node import Isolation, Node
+from tests.real import emptied, shared
 
 TOKEN = "test-token"
 PODS = "/api/v1/namespaces/default/pods"
@@ -93,11 +94,20 @@ def terminated(pod: dict[str, Any], field: str = "containerStatuses", index: int
 
 @asynccontextmanager
 async def laboratory(folder: Path, isolation: Isolation | None = None, pace: float = 1.0) -> AsyncIterator[Lab]:
-    async with ApiServer(token=TOKEN) as server, Session(Address(server.url, TOKEN)) as session:
+    """A node with the local API server, or with a real one where there is one."""
+    async with AsyncExitStack() as stack:
+        plane, server = shared(), ApiServer(token=TOKEN)
+        if plane is None:
+            address = Address((await stack.enter_async_context(server)).url, TOKEN)
+        else:
+            address = await stack.enter_async_context(emptied(plane))
+        session = await stack.enter_async_context(Session(address))
         for plural, kind in (("namespaces", "Namespace"), ("namespaces/default/serviceaccounts", "ServiceAccount")):
             with contextlib.suppress(Conflict):
                 item = {"apiVersion": "v1", "kind": kind, "metadata": {"name": "default"}}
                 await session.create(f"/api/v1/{plural}", item)
-        async with Node(session, folder / "node", isolation=isolation, pace=pace) as node:
-            server.logs = node.logs
-            yield Lab(session, node, folder)
+        endpoint = plane.endpoint if plane else None
+        node = Node(session, folder / "node", isolation=isolation, pace=pace, endpoint=endpoint)
+        server.logs = node.logs
+        await stack.enter_async_context(node)
+        yield Lab(session, node, folder)

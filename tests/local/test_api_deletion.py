@@ -305,3 +305,31 @@ async def test_an_empty_namespace_goes_at_once_and_default_never(session: Sessio
     with pytest.raises(Forbidden, match="this namespace may not be deleted"):
         await session.delete("/api/v1/namespaces/default")
     assert await names(session, "/api/v1/namespaces") == ["default"]
+
+
+async def test_in_the_foreground_an_owner_goes_last(session: Session) -> None:
+    """It is marked and stays until what blocks it has gone; what doesn't block it doesn't hold it."""
+    root = await config(session, "root")
+    (reference,) = owned_by(root)
+    await run(session, ownerReferences=[{**reference, "blockOwnerDeletion": True}])
+    await run(session, "free", ownerReferences=[reference])
+    await session.delete(f"{CONFIGS}/root", propagationPolicy="Foreground")
+    waiting = await session.get(f"{CONFIGS}/root")
+    assert waiting["metadata"]["finalizers"] == ["foregroundDeletion"]
+    assert "deletionTimestamp" in waiting["metadata"]
+    assert "deletionTimestamp" in (await session.get(f"{PODS}/p"))["metadata"]
+    await session.delete(f"{PODS}/p", grace=0)
+    assert await names(session) == []
+    assert (await session.get(f"{PODS}/free"))["metadata"]["deletionGracePeriodSeconds"] == 30
+
+
+async def test_in_the_foreground_other_finalizers_hold_on(session: Session) -> None:
+    """An owner whose dependents have gone waits for whoever else holds it."""
+    root = await config(session, "root", finalizers=["example.com/hold"])
+    (reference,) = owned_by(root)
+    await config(session, "child", ownerReferences=[{**reference, "blockOwnerDeletion": True}])
+    await session.delete(f"{CONFIGS}/root", propagationPolicy="Foreground")
+    assert await names(session) == ["root"]
+    assert (await session.get(f"{CONFIGS}/root"))["metadata"]["finalizers"] == ["example.com/hold"]
+    await session.patch(f"{CONFIGS}/root", {"metadata": {"finalizers": None}})
+    assert await names(session) == []

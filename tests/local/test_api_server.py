@@ -90,7 +90,7 @@ async def test_it_listens_on_the_loopback_alone(server: ApiServer) -> None:
     [
         ("GET", "/nowhere", 404, "NotFound"),
         ("GET", "/api/v1/things", 404, "NotFound"),
-        ("GET", "/apis/batch/v1/jobs", 404, "NotFound"),
+        ("GET", "/apis/batch/v1/things", 404, "NotFound"),
         ("GET", "/api/v1/namespaces/jobs/nodes", 404, "NotFound"),
         ("GET", "/api/v1/namespaces/jobs/pods/p/nothing", 404, "NotFound"),
         ("GET", "/api/v1/pods/p", 404, "NotFound"),
@@ -104,7 +104,7 @@ async def test_it_listens_on_the_loopback_alone(server: ApiServer) -> None:
         ("GET", f"{PODS}?limit=many", 400, "BadRequest"),
         ("GET", f"{PODS}?resourceVersion=x", 400, "BadRequest"),
         ("GET", f"{PODS}?resourceVersion=1000000", 504, "Timeout"),
-        ("DELETE", f"{PODS}/p?dryRun=Some", 400, "BadRequest"),
+        ("DELETE", f"{PODS}/p?dryRun=Some", 422, "Invalid"),
     ],
 )
 async def test_what_it_does_not_have_is_a_status(
@@ -121,7 +121,7 @@ async def test_what_it_does_not_have_is_a_status(
                 assert status["message"] == "the server could not find the requested resource"
 
 
-@pytest.mark.parametrize("kind", ["application/vnd.kubernetes.protobuf", "application/x-www-form-urlencoded"])
+@pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded"])
 async def test_other_formats_are_refused(http: aiohttp.ClientSession, session: Session, kind: str) -> None:
     """A body that isn't JSON is 415 and names what is."""
     for method, path in (("POST", PODS), ("PATCH", f"{PODS}/p")):
@@ -160,7 +160,9 @@ async def test_everybody_may_do_everything(session: Session) -> None:
     may = await session.create("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", attributes)
     assert may["status"]["allowed"] is True
     assert may["spec"] == attributes["spec"]
-    rules = await session.create("/apis/authorization.k8s.io/v1/selfsubjectrulesreviews", {"spec": {}})
+    rules = await session.create(
+        "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews", {"spec": {"namespace": "jobs"}}
+    )
     assert rules["status"]["resourceRules"][0]["verbs"] == ["*"]
     who = await session.create("/apis/authentication.k8s.io/v1/selfsubjectreviews", {})
     assert who["status"]["userInfo"]["username"] == "system:admin"
@@ -222,7 +224,7 @@ async def test_tables_show_pods_as_kubectl_does(
 async def test_tables_tell_the_age(http: aiohttp.ClientSession, session: Session, clock: Clock) -> None:
     """Ages are condensed as kubectl prints them."""
     await session.create(PODS, pod("p"))
-    for seconds, shown in ((5, "5s"), (119, "119s"), (300, "5m"), (330, "5m30s"), (11000, "3h3m"), (400000, "4d")):
+    for seconds, shown in ((5, "5s"), (119, "119s"), (300, "5m"), (330, "5m30s"), (11000, "3h3m"), (400000, "4d15h")):
         clock.now = START + timedelta(seconds=seconds)
         (row,) = await cells(http, f"{PODS}/p")
         assert row["Age"] == shown
@@ -293,3 +295,50 @@ async def test_a_batch_of_pods_goes_through_together(session: Session) -> None:
     versions = {task.result()["metadata"]["resourceVersion"] for task in tasks}
     assert len(versions) == 500
     assert len((await session.get(PODS))["items"]) == 500
+
+
+async def test_bodies_may_be_yaml(http: aiohttp.ClientSession, session: Session) -> None:
+    """An object in YAML is taken as its JSON would be, dates as text; aliases and what JSON lacks are 400."""
+    path, headers = "/api/v1/namespaces/jobs/configmaps", {"Content-Type": "application/yaml"}
+    body = b"metadata: {name: plain, annotations: {day: 2024-01-01}}\ndata:\n  a: |\n    x\n"
+    async with http.post(path, data=body, headers=headers) as answer:
+        assert answer.status == 201
+    kept = await session.get(f"{path}/plain")
+    assert (kept["data"], kept["metadata"]["annotations"]) == ({"a": "x\n"}, {"day": "2024-01-01"})
+    for bad in (
+        b"a: &x 1\nb: *x\n",
+        b"data: {a: .nan}",
+        b"data: !!python/object:os.system {}",
+        b"a: [",
+        b"\xff",
+        b"[" * 100_000,
+    ):
+        async with http.post(path, data=bad, headers=headers) as answer:
+            assert answer.status == 400
+    async with http.post(path, data=b"- x\n" * 100_000, headers=headers) as answer:
+        assert answer.status == 413
+
+
+async def test_applied_lists_are_merged_by_their_keys(http: aiohttp.ClientSession, session: Session) -> None:
+    """Two managers have entries of their own in one list; what one leaves out goes, and the other's stays."""
+    headers = {"Content-Type": "application/apply-patch+yaml"}
+    path = "/api/v1/namespaces/jobs/pods/p"
+
+    async def apply(manager: str, names: list[str]) -> None:
+        container = {"name": "main", "image": "busybox:1"}
+        metadata = {"name": "p", "finalizers": [f"example.com/{name}" for name in names]}
+        applied = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": {"containers": [container]}}
+        async with http.patch(path, params={"fieldManager": manager}, json=applied, headers=headers) as answer:
+            assert answer.status in (200, 201), await answer.text()
+
+    await apply("one", ["a", "b"])
+    await apply("two", ["b", "c"])
+    assert sorted((await session.get(path))["metadata"]["finalizers"]) == [f"example.com/{name}" for name in "abc"]
+    await apply("one", ["a"])
+    await apply("two", ["c"])
+    pod = await session.get(path)
+    assert sorted(pod["metadata"]["finalizers"]) == ["example.com/a", "example.com/c"]
+    assert [entry["manager"] for entry in pod["metadata"]["managedFields"]] == ["one", "two"]
+    before = pod["metadata"]["resourceVersion"]
+    await apply("two", ["c"])
+    assert (await session.get(path))["metadata"]["resourceVersion"] == before

@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import shutil
+import socket
 import stat
 import tempfile
 import time
@@ -160,6 +161,48 @@ async def test_folder_is_kept_and_private(tmp_path: Path) -> None:
             await session.create(PODS, pod("p", "sh", "-c", command, **mount))
             assert (await ended(session, "p"))["status"]["phase"] == "Succeeded"
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+
+
+async def test_a_state_folder_is_gone_on_from(tmp_path: Path) -> None:
+    """Objects, data, token and port are those of the first cluster; what is given again is brought up to date."""
+    folder = tmp_path / "state"
+    claim = {
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": {"name": "c"},
+        "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
+    }
+    mount = {
+        "volumes": [{"name": "v", "persistentVolumeClaim": {"claimName": "c"}}],
+        "volumeMounts": [{"name": "v", "mountPath": "/v"}],
+    }
+    addresses = []
+    for name, command in (("one", "echo kept > /v/x"), ("two", "grep kept /v/x")):
+        given = [claim, secret("s", name)]
+        async with LocalCluster(state=folder, objects=given) as cluster, Session(cluster.address) as session:
+            addresses.append(cluster.address)
+            await session.create(PODS, pod(name, "sh", "-c", command, **mount))
+            assert (await ended(session, name))["status"]["phase"] == "Succeeded"
+            pods = [item["metadata"]["name"] for item in (await session.get(PODS))["items"]]
+            data = (await session.get("/api/v1/namespaces/default/secrets/s"))["data"]
+    assert pods == ["one", "two"]
+    assert data == {"key": "dHdv"}
+    assert addresses[0] == addresses[1]
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+
+
+async def test_a_port_that_was_taken_meanwhile_is_given_up(tmp_path: Path) -> None:
+    """A cluster starts also when its old port belongs to somebody else; one whose user named the port doesn't."""
+    async with LocalCluster(state=tmp_path / "state") as cluster:
+        port = int(cluster.url.rpartition(":")[2])
+    with socket.socket() as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        taken.bind(("127.0.0.1", port))
+        taken.listen()
+        async with LocalCluster(state=tmp_path / "state") as cluster:
+            assert not cluster.url.endswith(f":{port}")
+        with pytest.raises(OSError, match="address already in use"):
+            await LocalCluster(state=tmp_path / "state", port=port).__aenter__()
 
 
 async def test_cancelled_while_pods_run(temporary: Path) -> None:

@@ -29,6 +29,7 @@ async def test_nothing_of_the_launcher_gets_in(either: Lab, monkeypatch: pytest.
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hidden")
     found = await variables(either)
     own = {"PATH", "HOME", "LANG", "HOSTNAME", "KUBERNETES_SERVICE_HOST", "KUBERNETES_SERVICE_PORT"}
+    own |= {"PODLAUNCHER_NODE"}  # by which the node finds its processes again
     # PWD is set by bubblewrap, LC_CTYPE by Python itself in the C locale.
     assert set(found) - {"PWD", "LC_CTYPE"} == own
     assert found["PATH"].split(":")[0] == str(Path(sys.executable).parent)

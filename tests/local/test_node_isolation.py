@@ -7,6 +7,8 @@ import os
 import secrets
 import signal
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ import pytest
 from launcher.local.node import Bubblewrap, Rewriting
 from launcher.local.node.isolation import Bind, choose
 from launcher.local.node.rewriting import rewriter
-from tests.local.node_lab import PODS, Lab, laboratory, pod_spec, terminated
+from tests.local.node_lab import Lab, laboratory, pod_spec, terminated
 
 
 def mounting(folder: Path, at: str = "/data/in", **mount: Any) -> dict[str, Any]:
@@ -84,6 +86,39 @@ async def test_hidden_outside_tmp(lab: Lab, tmp_path: Path) -> None:
     assert "--tmpfs /usr/share --remount-ro /usr/share" in arguments
 
 
+@pytest.fixture
+def home(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A home folder outside /tmp, with a key and a netrc, and with work."""
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:
+        home = Path(folder)
+        (home / ".ssh").mkdir()
+        for name in (".ssh/key", ".netrc", "work"):
+            (home / name).write_text(f"content of {name}\n")
+        monkeypatch.setenv("HOME", folder)
+        yield home
+
+
+async def test_home_is_hidden(lab: Lab, home: Path) -> None:
+    """A job finds nothing in the user's home folder, and can't write to it."""
+    code, text = await lab.run("sh", "-c", f"ls -A {home}; touch {home}/x")
+    assert code == 1
+    assert text.endswith("Read-only file system")
+    assert len(text.splitlines()) == 1
+
+
+async def test_credentials_are_hidden_in_a_home_that_is_needed(lab: Lab, home: Path, tmp_path: Path) -> None:
+    """With a mount in the home folder the rest of it is there, but for credentials that aren't mounted themselves."""
+    (tmp_path / "word").write_text("mounted")
+    script = f"cat {home}/.ssh/key {home}/.netrc {home}/work {home}/data/word"
+    code, text = await lab.run("sh", "-c", script, **mounting(tmp_path, f"{home}/data"))
+    assert "mounted" in text
+    assert "content of work" in text
+    assert text.count("content of") == 1
+    assert code == 1
+    code, text = await lab.run("cat", f"{home}/.ssh/key", **mounting(home / ".ssh", f"{home}/.ssh"))
+    assert (code, text) == (0, "content of .ssh/key")
+
+
 async def test_tmp_is_private(lab: Lab) -> None:
     """/tmp is empty, writable for all, and gone with the container."""
     code, text = await lab.run("sh", "-c", "ls -A /tmp; touch /tmp/mine; stat -c %a /tmp")
@@ -144,6 +179,16 @@ async def test_exit_codes(either: Lab) -> None:
     assert (await either.run("sh", "-c", "exit 42"))[0] == 42
     name = await either.create(pod_spec("sh", "-c", "sh -c 'kill -SEGV $$$$'; exit $?"))
     assert terminated(await either.ended(name))["exitCode"] == 139
+
+
+async def test_exit_codes_of_all_signals(either: Lab) -> None:
+    """A command that a signal ends has 128 + its number, whichever it is."""
+    ignored = {signal.SIGCHLD, signal.SIGCONT, signal.SIGURG, signal.SIGWINCH}
+    stopping = {signal.SIGSTOP, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU}
+    ends = sorted(set(signal.Signals) - ignored - stopping)
+    names = [await either.create(pod_spec("sh", "-c", f"sh -c 'kill -{int(n)} $$$$'; exit $?")) for n in ends]
+    codes = [terminated(await either.ended(name))["exitCode"] for name in names]
+    assert codes == [128 + int(number) for number in ends]
 
 
 async def test_command_is_process_one(lab: Lab) -> None:
@@ -257,38 +302,63 @@ async def test_leaving_the_node_kills_its_processes(tmp_path: Path) -> None:
     assert asyncio.all_tasks() == before
 
 
-@pytest.mark.parametrize("isolation", ["Bubblewrap.installed()", "Rewriting()"])
-async def test_kill_9_leaves_nothing(isolation: str, tmp_path: Path) -> None:
-    """When the process that runs a local cluster is killed, its containers' processes die too."""
-    sleep = _long_sleep()
-    program = f"""
-import asyncio
-from pathlib import Path
+HOLDER = """
+import asyncio, tempfile
 from launcher.kube.session import Session
-from launcher.local.cluster import LocalCluster
-from launcher.local.node import Bubblewrap, Rewriting
+from launcher.kube.target import Address
+from launcher.local.api import ApiServer
+from launcher.local.node import Bubblewrap, Node, Rewriting
+
 async def main():
-    folder = Path({str(tmp_path)!r})
-    async with LocalCluster(folder, isolation={isolation}) as cluster, Session(cluster.address) as session:
-        container = {{"name": "c", "image": "x", "command": {sleep.split()}}}
-        pod = {{"apiVersion": "v1", "kind": "Pod", "metadata": {{"name": "p"}}, "spec": {{"containers": [container]}}}}
-        await session.create("{PODS}", pod)
-        while (await session.get("{PODS}/p"))["status"]["phase"] != "Running":
-            await asyncio.sleep(0.01)
-        print("running", flush=True)
-        await asyncio.sleep(60)
+    tempfile.tempdir = {folder!r}
+    async with ApiServer(token="x") as server, Session(Address(server.url, "x")) as session:
+        await session.create("/api/v1/namespaces", {{"metadata": {{"name": "default"}}}})
+        async with Node(session, None, isolation={isolation}) as node:
+            server.logs = node.logs
+            container = {{"name": "c", "image": "x", "command": ["sh", "-c", {script!r}]}}
+            container["volumeMounts"] = [{{"name": "v", "mountPath": "/v"}}]
+            spec = {{"restartPolicy": "Never", "containers": [container]}}
+            spec["volumes"] = [{{"name": "v", "emptyDir": {{}}}}]
+            await session.create("/api/v1/namespaces/default/pods", {{"metadata": {{"name": "p"}}, "spec": spec}})
+            async with asyncio.timeout(10):
+                while True:
+                    try:
+                        async with session.lines("/api/v1/namespaces/default/pods/p/log", {{"follow": "1"}}) as lines:
+                            print((await anext(lines)).decode(), flush=True)
+                            break
+                    except Exception:
+                        await asyncio.sleep(0.01)
+            await asyncio.to_thread(input)
+
 asyncio.run(main())
 """
-    process = await asyncio.create_subprocess_exec(sys.executable, "-c", program, stdout=asyncio.subprocess.PIPE)
+
+
+@pytest.mark.parametrize("end", ["kill -9", "orderly"])
+@pytest.mark.parametrize("isolation", ["Bubblewrap.installed()", "Rewriting()"])
+async def test_whatever_ends_the_launcher_nothing_is_left(isolation: str, end: str, tmp_path: Path) -> None:
+    """Processes in sessions of their own die with the launcher, and its temporary folder is removed."""
+    sleep = _long_sleep()
+    # The shell ends, so that only what it started is left; a folder that can't be entered is in the way.
+    script = f"mkdir -m 0 /v/shut; (setsid sh -c '{sleep} & {sleep} & wait' >/dev/null 2>&1 &); echo begun; {sleep}"
+    program = HOLDER.format(folder=str(tmp_path), isolation=isolation, script=script)
+    pipe = asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", program, stdin=pipe, stdout=pipe)
     assert process.stdout is not None
-    assert await process.stdout.readline() == b"running\n"
-    left = _processes(sleep)
-    assert len(left) >= 1
-    process.send_signal(signal.SIGKILL)
+    assert process.stdin is not None
+    assert await process.stdout.readline() == b"begun\n"
+    assert len(list(tmp_path.iterdir())) == 1
+    async with asyncio.timeout(10):
+        while len(left := _processes(sleep)) < 3:
+            await asyncio.sleep(0.01)  # nobody tells of an exec
+    process.send_signal(signal.SIGKILL) if end == "kill -9" else process.stdin.write(b"\n")
     await process.wait()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(10):
         for pid in left:
             await _ended(pid)
+        while list(tmp_path.iterdir()):
+            await asyncio.sleep(0.01)  # nobody tells of a folder's end
+    assert not _processes(sleep)
 
 
 def _processes(command: str) -> list[int]:

@@ -93,15 +93,20 @@ async def test_projected(lab: Lab) -> None:
         {"downwardAPI": {"items": [{"path": "namespace", "fieldRef": {"fieldPath": "metadata.namespace"}}]}},
     ]
     ask = """
-import os, urllib.request
+import json, os, urllib.request
 read = lambda name: open("/v/" + name).read()
 server = "http://" + os.environ["KUBERNETES_SERVICE_HOST"] + ":" + os.environ["KUBERNETES_SERVICE_PORT"]
-request = urllib.request.Request(server + "/api/v1/namespaces/" + read("namespace") + "/pods")
+review = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
+path = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
+request = urllib.request.Request(server + path, json.dumps(review).encode())
 request.add_header("Authorization", "Bearer " + read("token"))
-print(urllib.request.urlopen(request).status, read("a"), read("x/b"), repr(read("ca.crt")))
+request.add_header("Content-Type", "application/json")
+print(json.load(urllib.request.urlopen(request))["status"]["userInfo"]["username"])
+print(read("namespace"), read("a"), read("x/b"), repr(read("ca.crt")))
 """
-    code, text = await lab.run("python", "-c", ask, **volume({"projected": {"sources": sources}}))
-    assert (code, text) == (0, "200 one two ''")
+    spec = {"serviceAccountName": "default", **volume({"projected": {"sources": sources}})}
+    code, text = await lab.run("python", "-c", ask, **spec)
+    assert (code, text) == (0, "system:serviceaccount:default:default\ndefault one two ''")
 
 
 async def test_no_token_unasked(lab: Lab) -> None:

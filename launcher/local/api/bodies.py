@@ -8,6 +8,7 @@ from typing import Any
 
 from aiohttp import web
 
+from launcher.local.api.protobuf import PROTOBUF, decode, is_protobuf
 from launcher.local.api.status import StatusError, bad_request, too_large, unsupported_media_type
 
 # Bytes of a request's body, as the API server limits it.
@@ -33,11 +34,16 @@ def _too_long() -> StatusError:
 
 
 async def read_json(request: web.BaseRequest) -> Any:
-    """The body as JSON. Raises ``StatusError`` 400, 413 and 415."""
+    """The body as JSON, or as what JSON would have said. Raises ``StatusError`` 400, 413 and 415."""
     # aiohttp's word for a request without a type; Kubernetes takes such a body as JSON.
-    if request.content_type not in (JSON, "application/octet-stream"):
-        raise unsupported_media_type([JSON])
-    return parse_json(await read_body(request))
+    if request.content_type not in (JSON, PROTOBUF, "application/octet-stream"):
+        raise unsupported_media_type([JSON, PROTOBUF])
+    return parse_object(await read_body(request))
+
+
+def parse_object(body: bytes) -> Any:
+    """JSON or Kubernetes' protobuf, told apart by how they begin. Raises ``StatusError`` 400 and 415."""
+    return decode(body) if is_protobuf(body) else parse_json(body)
 
 
 def parse_json(body: bytes) -> Any:

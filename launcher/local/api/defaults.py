@@ -33,6 +33,8 @@ def _pod(pod: dict[str, Any], now: str) -> None:
     for volume in spec.get("volumes") or ():
         if len(volume) == 1:
             volume["emptyDir"] = {}
+        if image := volume.get("image"):
+            image.setdefault("pullPolicy", _pull_policy(image.get("reference", "")))
     # The deprecated name of the same field; older clients read it.
     spec["serviceAccount"] = spec["serviceAccountName"]
     _tolerations(spec)
@@ -50,13 +52,16 @@ def _pod(pod: dict[str, Any], now: str) -> None:
 
 
 def _container(container: dict[str, Any]) -> None:
-    image = container.get("image", "")
-    name, _, tag = image.rpartition("/")[2].partition(":")
-    latest = "@" not in name and (not tag or tag == "latest")
-    container.setdefault("imagePullPolicy", "Always" if latest else "IfNotPresent")
+    container.setdefault("imagePullPolicy", _pull_policy(container.get("image", "")))
     resources = container["resources"]
     if limits := resources.get("limits"):
         resources["requests"] = {**limits, **resources.get("requests", {})}
+
+
+def _pull_policy(image: str) -> str:
+    name, _, tag = image.rpartition("/")[2].partition(":")
+    latest = "@" not in name and (not tag or tag == "latest")
+    return "Always" if latest else "IfNotPresent"
 
 
 def _tolerations(spec: dict[str, Any]) -> None:
@@ -104,8 +109,18 @@ def _namespace(namespace: dict[str, Any], now: str) -> None:
     namespace["status"] = {"phase": "Active"}
 
 
-def _pending(obj: dict[str, Any], now: str) -> None:
-    obj["status"] = {"phase": "Pending"}
+def _claim(claim: dict[str, Any], now: str) -> None:
+    claim["status"] = {"phase": "Pending"}
+
+
+def _volume(volume: dict[str, Any], now: str) -> None:
+    volume["status"] = {"phase": "Pending", "lastPhaseTransitionTime": now}
+
+
+def _role_binding(binding: dict[str, Any], now: str) -> None:
+    for subject in binding.get("subjects") or ():
+        if subject["kind"] in ("User", "Group"):
+            subject.setdefault("apiGroup", binding["roleRef"]["apiGroup"])
 
 
 def _csi_driver(driver: dict[str, Any], now: str) -> None:
@@ -116,7 +131,8 @@ PREPARE: Mapping[str, Callable[[dict[str, Any], str], None]] = {
     "Pod": _pod,
     "Secret": _secret,
     "Namespace": _namespace,
-    "PersistentVolume": _pending,
-    "PersistentVolumeClaim": _pending,
+    "PersistentVolume": _volume,
+    "PersistentVolumeClaim": _claim,
+    "RoleBinding": _role_binding,
     "CSIDriver": _csi_driver,
 }

@@ -1,5 +1,4 @@
-"""How clients find out what this API serves: /version, /api, /apis and as much OpenAPI as kubectl asks
-for. Pure."""
+"""How clients find out what this API serves: /version, /api, /apis and the list of OpenAPI documents. Pure."""
 
 from __future__ import annotations
 
@@ -42,13 +41,12 @@ def documents(address: str) -> dict[str, dict[str, Any]]:
         "/api/v1": _resources("", "v1"),
         "/apis": {"kind": "APIGroupList", "apiVersion": "v1", "groups": [_group(name) for name in groups]},
         "/openapi/v3": {"paths": {_prefix(name): {"serverRelativeURL": _openapi_path(name)} for name in ("", *groups)}},
-        "/openapi/v3/api/v1": _openapi(""),
     }
     for name in groups:
         found[f"/apis/{name}"] = {"kind": "APIGroup", "apiVersion": "v1", **_group(name)}
         found[f"/apis/{name}/v1"] = _resources(name, f"{name}/v1")
-        found[_openapi_path(name)] = _openapi(name)
-    return found
+    # Some clients end every path with a slash, which a real server doesn't mind here.
+    return {**found, **{f"{path}/": document for path, document in found.items()}}
 
 
 def _groups() -> list[str]:
@@ -104,19 +102,3 @@ def _entries(resource: Resource) -> Iterable[dict[str, Any]]:
             "kind": kind or resource.kind,
             "verbs": list(verbs),
         }
-
-
-def _openapi(group: str) -> dict[str, Any]:
-    """Only what tells kubectl that the server itself checks fields: without it, it wants the whole schema."""
-    parameter = {"name": "fieldValidation", "in": "query", "schema": {"type": "string"}}
-    paths = {}
-    for resource in _of(group):
-        scope = "/namespaces/{namespace}" if resource.namespaced else ""
-        kind = {"group": group, "version": "v1", "kind": resource.kind}
-        operation = {"parameters": [parameter], "x-kubernetes-group-version-kind": kind, "responses": {}}
-        paths[f"/{_prefix(group)}{scope}/{resource.plural}/{{name}}"] = {"patch": operation}
-    return {
-        "openapi": "3.0.0",
-        "info": {"title": "podlauncher", "version": VERSION["gitVersion"]},
-        "paths": paths,
-    }

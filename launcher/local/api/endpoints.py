@@ -12,7 +12,9 @@ import attrs
 from aiohttp import hdrs, web
 
 from launcher.local.api import log, subresources, tables, watches
-from launcher.local.api.bodies import JSON, parse_json, read_body, read_json
+from launcher.local.api.apply import APPLY, YAML, Applier, parse_yaml
+from launcher.local.api.bodies import JSON, parse_json, parse_object, read_body, read_json
+from launcher.local.api.intake import rfc3339
 from launcher.local.api.listing import encode_list, joined, list_page
 from launcher.local.api.patch import PATCHES
 from launcher.local.api.query import Query
@@ -20,7 +22,13 @@ from launcher.local.api.registry import Registry, Writing, Written
 from launcher.local.api.removal import Deletion
 from launcher.local.api.routes import Route
 from launcher.local.api.selectors import selector
-from launcher.local.api.status import method_not_allowed, unsupported_media_type
+from launcher.local.api.status import (
+    forbidden_value,
+    invalid_options,
+    method_not_allowed,
+    required,
+    unsupported_media_type,
+)
 from launcher.local.api.store import Stored, encode
 from launcher.local.api.streams import cut, streamed
 from launcher.local.api.tokens import Tokens
@@ -62,8 +70,12 @@ class Endpoints:
         if route.subresource:
             endpoint = _SUBRESOURCES[route.subresource].get(method)
         elif not route.resource.stored:
-            endpoint = Endpoints._review if method == hdrs.METH_POST and not route.name else None
-        elif route.resource.namespaced and not route.namespace and method != hdrs.METH_GET:
+            placed = bool(route.namespace) is route.resource.namespaced
+            asked = method == hdrs.METH_POST and not route.name and placed
+            endpoint = Endpoints._review if asked else None
+        elif (route.resource.namespaced and not route.namespace and method != hdrs.METH_GET) or (
+            method == hdrs.METH_DELETE and not route.name and not route.resource.deleted_together
+        ):
             endpoint = None
         else:
             endpoint = (_OBJECT if route.name else _COLLECTION).get(method)
@@ -87,7 +99,7 @@ class Endpoints:
         return _answer(encode_list(call.route.resource, page))
 
     async def _create(self, call: Call) -> web.StreamResponse:
-        body = await read_json(call.request)
+        body = await _read_object(call.request)
         route = call.route
         return _written(self._registry.create(route.resource, route.namespace, body, call.writing), 201)
 
@@ -110,19 +122,35 @@ class Endpoints:
         return _answer(stored.encoded)
 
     async def _replace(self, call: Call) -> web.StreamResponse:
-        body = await read_json(call.request)
+        body = await _read_object(call.request)
         # Looked up after the body has come: it may have changed meanwhile.
         stored = self._stored(call)
         route = call.route
         return _written(self._registry.replace(route.resource, stored, body, call.writing, route.subresource))
 
     async def _patch(self, call: Call) -> web.StreamResponse:
-        kind = call.request.content_type
+        kind, query = call.request.content_type, call.query
+        if kind == APPLY and not call.route.subresource:
+            return await self._apply(call)
         if kind not in PATCHES:
-            raise unsupported_media_type(PATCHES)
-        patch = parse_json(await read_body(call.request))
+            raise unsupported_media_type([*PATCHES, APPLY])
+        if query.flag("force") is not None:
+            raise invalid_options(query.kind, forbidden_value("force", "may not be specified for non-apply patch"))
+        body = await read_body(call.request)
         stored, route = self._stored(call), call.route
+        patch = parse_json(body)
         return _written(self._registry.patch(route.resource, stored, patch, kind, call.writing, route.subresource))
+
+    async def _apply(self, call: Call) -> web.StreamResponse:
+        route, query = call.route, call.query
+        manager = query.text("fieldManager")
+        if not manager:
+            raise invalid_options(query.kind, required("fieldManager", "is required for apply patch"))
+        applied = parse_yaml(await read_body(call.request))
+        applier = Applier(manager, rfc3339(self._registry.now()), force=query.flag("force") is True)
+        place = (route.namespace, route.name)
+        written, new = self._registry.apply(route.resource, place, applied, applier, call.writing)
+        return _written(written, 201 if new else 200)
 
     async def _delete(self, call: Call) -> web.StreamResponse:
         deletion = await self._deletion(call)
@@ -160,21 +188,23 @@ class Endpoints:
         return response
 
     async def _bind(self, call: Call) -> web.StreamResponse:
-        body = await read_json(call.request)
-        return _answer(encode(subresources.bind(self._registry, self._stored(call), body)), 201)
+        body = await _read_object(call.request)
+        return _answer(encode(subresources.bind(self._registry, self._stored(call), body, call.query)), 201)
 
     async def _evict(self, call: Call) -> web.StreamResponse:
-        body = await read_json(call.request)
+        body = await _read_object(call.request)
         return _answer(encode(subresources.evict(self._registry, self._stored(call), body)), 201)
 
     async def _token(self, call: Call) -> web.StreamResponse:
-        body = await read_json(call.request)
+        body = await _read_object(call.request)
         answer = subresources.issue_token(self._registry, self._stored(call), body, self._tokens)
         return _answer(encode(answer), 201)
 
     async def _review(self, call: Call) -> web.StreamResponse:
-        body, resource = await read_json(call.request), call.route.resource
-        answer = subresources.answer_question(self._registry, resource.kind, body, call.user)
+        body, resource = await _read_object(call.request), call.route.resource
+        answer = subresources.answer_question(
+            self._registry, resource.kind, body, subresources.Asker(call.user, call.route.namespace, self._tokens)
+        )
         named = {"kind": resource.kind, "apiVersion": resource.api_version, **answer}
         return _answer(encode(named), 201)
 
@@ -192,9 +222,9 @@ class Endpoints:
         if call.query.dry_run:
             options["dryRun"] = ["All"]
         if body.strip():
-            sent = parse_json(body)
+            sent = parse_object(body)
             options = {**options, **sent} if isinstance(sent, dict) else sent
-        return subresources.deletion_of(self._registry.intake().read("DeleteOptions", options))
+        return subresources.deletion_of(self._registry.intake().read("DeleteOptions", options, "meta.k8s.io"))
 
     def _table(self, call: Call, rows: list[Stored], metadata: Mapping[str, Any]) -> dict[str, Any]:
         include = call.query.text("includeObject") or "Metadata"
@@ -226,6 +256,12 @@ _SUBRESOURCES: Mapping[str, Mapping[str, _Endpoint]] = {
     "eviction": {"POST": Endpoints._evict},
     "token": {"POST": Endpoints._token},
 }
+
+
+async def _read_object(request: web.BaseRequest) -> Any:
+    if request.content_type == YAML:
+        return parse_yaml(await read_body(request))
+    return await read_json(request)
 
 
 def _answer(body: bytes, status: int = 200, warnings: Iterable[str] = ()) -> web.Response:

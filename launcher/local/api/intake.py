@@ -3,6 +3,7 @@ names and uids."""
 
 from __future__ import annotations
 
+import json
 import random
 import uuid
 from collections.abc import Mapping
@@ -14,7 +15,7 @@ import attrs
 from launcher.local.api.decode import Notes, Schema
 from launcher.local.api.defaults import PREPARE
 from launcher.local.api.resources import Resource
-from launcher.local.api.status import bad_request, conflict, forbidden_value, invalid_object
+from launcher.local.api.status import bad_request, conflict, forbidden_value, invalid, invalid_object, uid_mismatch
 from launcher.local.api.store import Stored
 from launcher.local.api.updates import UPDATE_CHECKS
 from launcher.local.api.validation import CHECKS_BY_KIND, check_metadata
@@ -29,7 +30,7 @@ _PREFIX_MAX = 63 - _SUFFIX_LENGTH
 # What the server alone writes into metadata.
 _SERVER_METADATA = (
     "name", "namespace", "generateName", "uid", "creationTimestamp", "generation", "deletionTimestamp",
-    "deletionGracePeriodSeconds",
+    "deletionGracePeriodSeconds", "managedFields",
 )  # fmt: skip
 
 
@@ -40,11 +41,13 @@ def rfc3339(moment: datetime) -> str:
 
 @attrs.frozen
 class Intake:
-    """How objects come in. ``validation`` is Strict, Warn or Ignore: what becomes of unknown fields."""
+    """How objects come in. ``validation`` is Strict, Warn or Ignore: what becomes of unknown fields.
+    ``managed`` are the new managedFields, None to leave them."""
 
     schema: Schema
     now: datetime
     validation: str = "Warn"
+    managed: list[Any] | None = None
 
     def new(self, resource: Resource, namespace: str, body: Any) -> tuple[dict[str, Any], list[str]]:
         """A new object, complete but for its version, and the warnings. Raises ``StatusError`` 400 and
@@ -60,6 +63,8 @@ class Intake:
             metadata["name"] = metadata["generateName"][:_PREFIX_MAX] + _suffix()
         self._check(resource, obj, notes)
         moment = rfc3339(self.now)
+        if self.managed:
+            metadata["managedFields"] = self.managed
         metadata["uid"] = str(uuid.uuid4())
         metadata["creationTimestamp"] = moment
         if resource.counted:
@@ -67,7 +72,7 @@ class Intake:
         if resource.has_status and not resource.created_with_status:
             obj.pop("status", None)
         _prepare(resource, obj, moment)
-        return obj, notes.unknown
+        return obj, self._told(notes)
 
     def changed(
         self, resource: Resource, stored: Stored, body: Any, subresource: str = ""
@@ -79,20 +84,27 @@ class Intake:
         obj, notes = self._decode(resource, body)
         _check_same(resource, stored, obj["metadata"])
         if subresource == "status":
-            return _with_status(stored.object, obj.get("status") or {}), notes.unknown
+            return _with_status(stored.object, obj.get("status") or {}), self._told(notes)
         own = {key: stored.metadata[key] for key in _SERVER_METADATA if key in stored.metadata}
+        if self.managed is not None:
+            own["managedFields"] = self.managed
         sent = {key: value for key, value in obj["metadata"].items() if key not in _SERVER_METADATA}
         obj["metadata"] = {**own, **sent, "resourceVersion": str(stored.version)}
-        self._check(resource, obj, notes, stored)
+        self._check(resource, obj, notes)
         obj.pop("status", None)
+        # Before what is compared: a client needn't send what the server fills in.
         _prepare(resource, obj, rfc3339(self.now))
+        self._check_update(resource, stored, obj, notes)
         if "status" in stored.object:
             obj["status"] = stored.object["status"]
         if resource.counted and obj.get("spec") != stored.object.get("spec"):
             obj["metadata"]["generation"] = stored.metadata["generation"] + 1
-        return obj, notes.unknown
+        return obj, self._told(notes)
 
-    def read(self, kind: str, body: Any) -> dict[str, Any]:
+    def _told(self, notes: Notes) -> list[str]:
+        return [] if self.validation == "Ignore" else notes.unknown
+
+    def read(self, kind: str, body: Any, group: str = "") -> dict[str, Any]:
         """A request that isn't an object of its own: options, a binding. Raises ``StatusError`` 400 and
         422."""
         notes = Notes(kind)
@@ -100,10 +112,11 @@ class Intake:
             body = {key: value for key, value in body.items() if key not in ("kind", "apiVersion")}
         value = self.schema.read(kind, body, notes)
         if notes.causes:
-            raise invalid_object(kind, "", "", notes.causes)
+            raise invalid_object(kind, group, "", notes.causes)
         return value
 
     def _decode(self, resource: Resource, body: Any) -> tuple[dict[str, Any], Notes]:
+        body = {} if body is None else body
         if not isinstance(body, dict):
             raise bad_request(f"the body of the request must be a {resource.kind} object")
         kind, version = body.pop("kind", None) or resource.kind, body.pop("apiVersion", None)
@@ -127,14 +140,20 @@ class Intake:
             )
         return obj, notes
 
-    def _check(self, resource: Resource, obj: dict[str, Any], notes: Notes, old: Stored | None = None) -> None:
+    def _check(self, resource: Resource, obj: dict[str, Any], notes: Notes) -> None:
         check_metadata(resource, obj["metadata"], notes)
+        _check_qualified(obj["metadata"], notes)
         if check := CHECKS_BY_KIND.get(resource.kind):
             check(obj, notes)
-        if old is not None and not notes.causes:
-            _check_finalizers(old.metadata, obj["metadata"], notes)
-            if update_check := UPDATE_CHECKS.get(resource.kind):
-                update_check(old.object, obj, notes)
+        self._refuse(resource, obj, notes)
+
+    def _check_update(self, resource: Resource, old: Stored, obj: dict[str, Any], notes: Notes) -> None:
+        _check_finalizers(old.metadata, obj["metadata"], notes)
+        if check := UPDATE_CHECKS.get(resource.kind):
+            check(old.object, obj, notes)
+        self._refuse(resource, obj, notes)
+
+    def _refuse(self, resource: Resource, obj: dict[str, Any], notes: Notes) -> None:
         if notes.causes:
             raise invalid_object(resource.kind, resource.group, obj["metadata"].get("name", ""), notes.causes)
 
@@ -166,11 +185,7 @@ def _check_same(resource: Resource, stored: Stored, sent: Mapping[str, Any]) -> 
         raise bad_request("the namespace of the object does not match the namespace on the URL")
     uid = sent.get("uid") or stored.metadata["uid"]
     if uid != stored.metadata["uid"]:
-        raise conflict(
-            resource.qualified,
-            name,
-            f"Precondition failed: UID in precondition: {uid[:60]}, UID in object meta: {stored.metadata['uid']}",
-        )
+        raise uid_mismatch(resource, stored.key, uid, stored.metadata["uid"])
     if (sent.get("resourceVersion") or str(stored.version)) != str(stored.version):
         raise conflict(
             resource.qualified,
@@ -179,12 +194,24 @@ def _check_same(resource: Resource, stored: Stored, sent: Mapping[str, Any]) -> 
         )
 
 
+# Finalizers of Kubernetes' own, which need no domain.
+_STANDARD_FINALIZERS = ("orphan", "foregroundDeletion", "kubernetes")
+
+
+def _check_qualified(metadata: Mapping[str, Any], notes: Notes) -> None:
+    for at, name in enumerate(metadata.get("finalizers") or ()):
+        if "/" not in name and name not in _STANDARD_FINALIZERS:
+            text = "name is neither a standard finalizer name nor is it fully qualified"
+            notes.causes.append(invalid(f"metadata.finalizers[{at}]", name, text))
+
+
 def _check_finalizers(old: Mapping[str, Any], new: Mapping[str, Any], notes: Notes) -> None:
     if "deletionTimestamp" not in old:
         return
     added = [name for name in new.get("finalizers") or () if name not in (old.get("finalizers") or ())]
     if added:
-        text = f"no new finalizers can be added if the object is being deleted, found new finalizers {added}"
+        text = "no new finalizers can be added if the object is being deleted, found new finalizers"
+        text += f" []string{{{', '.join(map(json.dumps, added))}}}"
         notes.causes.append(forbidden_value("metadata.finalizers", text))
 
 

@@ -13,8 +13,10 @@ from launcher.local.api.query import Query
 from launcher.local.api.registry import Registry
 from launcher.local.api.resources import Resource
 from launcher.local.api.selectors import selector
-from launcher.local.api.status import StatusError, bad_request
+from launcher.local.api.status import StatusError, bad_request, forbidden_value, invalid_options, unsupported
 from launcher.local.api.store import Stored, encode
+
+_MATCHES = ("Exact", "NotOlderThan", "")
 
 
 @attrs.frozen
@@ -28,6 +30,7 @@ class Page:
 def list_page(registry: Registry, resource: Resource, namespace: str, query: Query) -> Page:
     """The page that ``query`` asks for. Raises 400, 410 for a page that is too old to go on from, and 504."""
     store = registry.store
+    _check_match(query)
     asked, limit = query.version("resourceVersion"), query.number("limit") or 0
     if asked > store.version:
         raise too_new(asked, store.version)
@@ -46,6 +49,15 @@ def list_page(registry: Registry, resource: Resource, namespace: str, query: Que
             metadata["remainingItemCount"] = len(found) - limit
         found = found[:limit]
     return Page(found, metadata)
+
+
+def _check_match(query: Query) -> None:
+    match = query.text("resourceVersionMatch")
+    if match and not query.text("resourceVersion"):
+        why = "resourceVersionMatch is forbidden unless resourceVersion is provided"
+        raise invalid_options(query.kind, forbidden_value("resourceVersionMatch", why))
+    if match not in _MATCHES:
+        raise invalid_options(query.kind, unsupported("resourceVersionMatch", match, _MATCHES))
 
 
 def encode_list(resource: Resource, page: Page) -> bytes:

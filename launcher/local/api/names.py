@@ -56,6 +56,8 @@ _MATCH_ENV = re.compile(r"[ -<>-~]+")
 
 def dns_label(value: str) -> list[str]:
     """Names of containers, volumes and namespaces."""
+    if len(value) <= LABEL_MAX and "." in value and _MATCH_SUBDOMAIN.fullmatch(value):
+        return ["must not contain dots"]
     return _check(value, LABEL_MAX, _MATCH_LABEL, _LABEL_TEXT)
 
 

@@ -10,38 +10,17 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from launcher.local.api.schema import Field, shapes
 from launcher.local.api.status import StatusError, bad_request, too_large
 
 # As Kubernetes limits them: operations of one JSON patch, and the bytes that its copies may add up to.
 OPERATIONS_MAX = 10_000
 COPIED_MAX = 3 * 1024 * 1024
 
-# By field, the key that tells the entries of a list apart: those lists are merged, all others replaced.
-_MERGE_KEYS = {
-    "containers": "name",
-    "initContainers": "name",
-    "ephemeralContainers": "name",
-    "env": "name",
-    "volumes": "name",
-    "volumeMounts": "mountPath",
-    "volumeDevices": "devicePath",
-    "ports": "containerPort",
-    "imagePullSecrets": "name",
-    "secrets": "name",
-    "schedulingGates": "name",
-    "hostAliases": "ip",
-    "topologySpreadConstraints": "topologyKey",
-    "ownerReferences": "uid",
-    "conditions": "type",
-    "addresses": "type",
-    "taints": "key",
-    "hostIPs": "ip",
-    "podIPs": "ip",
-}
-# Lists of plain values that are merged too.
-_MERGED_SETS = {"finalizers"}
-
 _DELETE_FROM, _ORDER, _RETAIN = "$deleteFromPrimitiveList/", "$setElementOrder/", "$retainKeys"
+
+# What the schema doesn't have: lists in it are replaced.
+_ANYTHING = Field("object")
 
 
 def merge(document: Any, patch: Any) -> Any:
@@ -59,17 +38,20 @@ def merge(document: Any, patch: Any) -> Any:
 
 
 def strategic(document: Any, patch: Any) -> Any:
-    """As ``merge``, but the lists that have a merge key are merged entry by entry."""
+    """As ``merge``, but the lists that the schema of the document's kind gives a merge key are merged entry by
+    entry."""
     if not isinstance(patch, dict):
         raise bad_request("a strategic merge patch must be an object")
-    return _strategic(document if isinstance(document, dict) else {}, patch)
+    document = document if isinstance(document, dict) else {}
+    return _strategic(document, patch, str(document.get("kind")))
 
 
-def _strategic(document: dict[str, Any], patch: dict[str, Any]) -> dict[str, Any]:
+def _strategic(document: dict[str, Any], patch: dict[str, Any], shape: str) -> dict[str, Any]:
     if patch.get("$patch") == "replace":
         return {key: value for key, value in patch.items() if key != "$patch"}
     if isinstance(retained := patch.get(_RETAIN), list):
         document = {key: value for key, value in document.items() if key in retained}
+    fields = shapes().get(shape, {})
     for key, value in patch.items():
         if key.startswith(_DELETE_FROM):
             _drop_values(document, key.removeprefix(_DELETE_FROM), value)
@@ -79,27 +61,25 @@ def _strategic(document: dict[str, Any], patch: dict[str, Any]) -> dict[str, Any
         elif value is None:
             document.pop(key, None)
         else:
-            document[key] = _merged(key, document.get(key), value)
+            document[key] = _merged(fields.get(key, _ANYTHING), document.get(key), value)
     return document
 
 
-def _merged(key: str, old: Any, new: Any) -> Any:
+def _merged(field: Field, old: Any, new: Any) -> Any:
     if isinstance(new, dict):
-        return _strategic(old if isinstance(old, dict) else {}, new)
-    if isinstance(new, list) and isinstance(old, list):
-        if key in _MERGED_SETS:
-            return old + [item for item in new if item not in old]
-        if key in _MERGE_KEYS:
-            return _merged_list(old, new, _MERGE_KEYS[key])
-    if isinstance(new, list) and key in _MERGE_KEYS:
-        return _merged_list([], new, _MERGE_KEYS[key])
-    return new
+        return _strategic(old if isinstance(old, dict) else {}, new, field.element)
+    if not isinstance(new, list) or field.merge_key is None:
+        return new
+    entries = old if isinstance(old, list) else []
+    if not field.merge_key:
+        return entries + [item for item in new if item not in entries]
+    return _merged_list(entries, new, field)
 
 
-def _merged_list(old: list[Any], new: list[Any], merge_key: str) -> list[Any]:
+def _merged_list(old: list[Any], new: list[Any], field: Field) -> list[Any]:
     if {"$patch": "replace"} in new:
         return [item for item in new if item != {"$patch": "replace"}]
-    entries = list(old)
+    entries, merge_key = list(old), field.merge_key or ""
     for item in new:
         if not isinstance(item, dict) or not isinstance(item.get(merge_key), str | int):
             raise bad_request(f"map: {json.dumps(item)[:100]} does not contain declared merge key: {merge_key}")
@@ -108,9 +88,9 @@ def _merged_list(old: list[Any], new: list[Any], merge_key: str) -> list[Any]:
             if at is not None:
                 del entries[at]
         elif at is None:
-            entries.append(_strategic({}, item))
+            entries.append(_strategic({}, item, field.element))
         else:
-            entries[at] = _strategic(entries[at], item)
+            entries[at] = _strategic(entries[at], item, field.element)
     return entries
 
 

@@ -5,19 +5,22 @@ Raises ``StatusError`` for everything that it refuses.
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import attrs
 
+from launcher.local.api.apply import Applier, apply, check_applied
 from launcher.local.api.decode import Schema
 from launcher.local.api.intake import Intake
 from launcher.local.api.patch import PATCHES
 from launcher.local.api.removal import Deletion, Removal
 from launcher.local.api.resources import BY_KIND, Resource
 from launcher.local.api.selectors import Predicate
+from launcher.local.api.state import State
 from launcher.local.api.status import already_exists, forbidden, not_found
 from launcher.local.api.store import Store, Stored, encode, owners
 
@@ -28,10 +31,11 @@ _SERVICE_ACCOUNT = BY_KIND["ServiceAccount"]
 @attrs.frozen
 class Writing:
     """How to write: ``validation`` is Strict, Warn or Ignore; a dry run does everything but keep the
-    result."""
+    result; ``managed`` are the managedFields to write, None to leave them."""
 
     validation: str = "Warn"
     dry_run: bool = False
+    managed: list[Any] | None = None
 
 
 @attrs.frozen
@@ -42,11 +46,26 @@ class Written:
     unknown: list[str] = attrs.field(factory=list)
 
 
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+
+
+def _transaction(
+    verb: Callable[Concatenate[Registry, _P], _R],
+) -> Callable[Concatenate[Registry, _P], _R]:
+    @functools.wraps(verb)
+    def whole(registry: Registry, /, *args: _P.args, **kwargs: _P.kwargs) -> _R:
+        with registry.store.transaction():
+            return verb(registry, *args, **kwargs)
+
+    return whole
+
+
 class Registry:
     """The API's verbs on one store."""
 
-    def __init__(self, clock: Callable[[], datetime]) -> None:
-        self.store = Store()
+    def __init__(self, clock: Callable[[], datetime], state: State | None = None) -> None:
+        self.store = Store(state)
         self._schema = Schema()
         self._clock = clock
         self._removal = Removal(self.store, self.now)
@@ -54,8 +73,9 @@ class Registry:
     def now(self) -> datetime:
         return self._clock().astimezone(UTC)
 
-    def intake(self, validation: str = "Warn") -> Intake:
-        return Intake(self._schema, self.now(), validation)
+    def intake(self, how: Writing | None = None) -> Intake:
+        how = how or Writing()
+        return Intake(self._schema, self.now(), how.validation, how.managed)
 
     def get(self, resource: Resource, namespace: str, name: str) -> Stored:
         stored = self.store.tables[resource].get(namespace, name)
@@ -68,9 +88,10 @@ class Registry:
         found = self.store.tables[resource].all(namespace)
         return [stored for stored in found if matches is None or matches(stored.object)]
 
+    @_transaction
     def create(self, resource: Resource, namespace: str, body: Any, how: Writing) -> Written:
         self._admit_namespace(resource, namespace, body)
-        obj, unknown = self.intake(how.validation).new(resource, namespace, body)
+        obj, unknown = self.intake(how).new(resource, namespace, body)
         self._admit_account(resource, obj)
         name = obj["metadata"]["name"]
         old = self.store.tables[resource].get(obj["metadata"].get("namespace", ""), name)
@@ -89,7 +110,7 @@ class Registry:
 
     def replace(self, resource: Resource, stored: Stored, body: Any, how: Writing, subresource: str = "") -> Written:
         """PUT of an object, or with ``subresource`` status of its status alone."""
-        obj, unknown = self.intake(how.validation).changed(resource, stored, body, subresource)
+        obj, unknown = self.intake(how).changed(resource, stored, body, subresource)
         if how.dry_run:
             return _dry(resource, obj, unknown)
         return Written(self.update(resource, stored, obj).encoded, unknown)
@@ -100,6 +121,21 @@ class Registry:
         """PATCH; ``kind`` is the media type of the patch."""
         patched = PATCHES[kind](json.loads(stored.encoded), patch)
         return self.replace(resource, stored, patched, how, subresource)
+
+    @_transaction
+    def apply(
+        self, resource: Resource, place: tuple[str, str], applied: Any, applier: Applier, how: Writing
+    ) -> tuple[Written, bool]:
+        """Server-side apply at the namespace and name of ``place``, and whether the object is new."""
+        applied = check_applied(resource, applied)
+        namespace, name = place
+        stored = self.store.tables[resource].get(namespace, name)
+        if stored is None:
+            applied["metadata"].setdefault("name", name)
+            body, managed = apply({}, applied, applier)
+            return self.create(resource, namespace, body, attrs.evolve(how, managed=managed)), True
+        body, managed = apply(json.loads(stored.encoded), applied, applier)
+        return self.replace(resource, stored, body, attrs.evolve(how, managed=managed)), False
 
     def update(self, resource: Resource, stored: Stored, obj: dict[str, Any]) -> Stored:
         """Put ``obj`` in the place of ``stored``; nothing happens when they are equal."""
@@ -115,10 +151,12 @@ class Registry:
             self._removal.collect_orphan(resource, new)
         return new
 
+    @_transaction
     def delete(self, resource: Resource, stored: Stored, deletion: Deletion) -> Stored:
         """Its last state, or the one that is left to end."""
         return self._removal.delete(resource, stored, deletion)
 
+    @_transaction
     def delete_all(
         self, resource: Resource, namespace: str, matches: Predicate | None, deletion: Deletion
     ) -> list[Stored]:

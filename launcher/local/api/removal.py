@@ -6,8 +6,9 @@ controllers take a moment. Raises ``StatusError`` for what it refuses.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
+from typing import Any
 
 import attrs
 
@@ -23,17 +24,22 @@ _LASTING = ("default", "kube-system", "kube-public")
 
 _ENDED = ("Succeeded", "Failed")
 
+# The finalizer of an owner that waits for its dependents.
+FOREGROUND = "foregroundDeletion"
+
 
 @attrs.frozen
 class Deletion:
     """How to delete: ``grace`` in seconds, None for the object's own; ``uid`` and ``version``, when given,
-    are what the object must still have; ``orphan`` keeps what it owns; a dry run deletes nothing.
+    are what the object must still have; ``orphan`` keeps what it owns; ``foreground`` lets it go only after what it
+    owns and what blocks it; a dry run deletes nothing.
     """
 
     grace: int | None = None
     uid: str = ""
     version: str = ""
     orphan: bool = False
+    foreground: bool = False
     dry_run: bool = False
 
     def check(self, resource: Resource, stored: Stored) -> None:
@@ -61,8 +67,8 @@ class Removal:
     def __init__(self, store: Store, now: Callable[[], datetime]) -> None:
         self._store = store
         self._now = now
-        # Removed objects whose dependents are still to be looked at: (uid, namespace).
-        self._removed: list[tuple[str, str]] = []
+        # Removed objects whose dependents are still to be looked at.
+        self._removed: list[Stored] = []
 
     def delete(self, resource: Resource, stored: Stored, deletion: Deletion) -> Stored:
         """Delete one object: at once, or marked and left to its finalizers or its node. Its last state."""
@@ -72,7 +78,10 @@ class Removal:
         if deletion.orphan:
             for kind, dependent in self._store.owned_by(stored.metadata["uid"]):
                 self._disown(kind, dependent, stored.metadata["uid"])
-        last = self._delete(resource, stored, deletion.grace)
+        if deletion.foreground and self._blocking(stored.metadata["uid"]):
+            last = self._delete_after_dependents(resource, stored, deletion.grace)
+        else:
+            last = self._delete(resource, stored, deletion.grace)
         self._settle()
         return last
 
@@ -127,16 +136,18 @@ class Removal:
 
     def _remove(self, resource: Resource, stored: Stored) -> Stored:
         last = self._store.remove(resource, stored)
-        self._removed.append((stored.metadata["uid"], stored.key[0]))
+        self._removed.append(stored)
         return last
 
     def _settle(self) -> None:
         # A list and a loop, not recursion: chains of owners may be as long as somebody likes.
         while self._removed:
-            uid, namespace = self._removed.pop()
-            for resource, dependent in self._store.owned_by(uid):
+            gone = self._removed.pop()
+            for resource, dependent in self._store.owned_by(gone.metadata["uid"]):
                 self._release(resource, dependent)
-            self._finish_namespace(namespace)
+            for reference in gone.metadata.get("ownerReferences") or ():
+                self._finish_owner(reference, gone.key[0])
+            self._finish_namespace(gone.key[0])
 
     def _release(self, resource: Resource, dependent: Stored) -> None:
         """One of its owners is gone: it loses the reference, and with its last owner it goes too."""
@@ -147,6 +158,46 @@ class Removal:
                 dependent = self._disown(resource, dependent, uid)
             elif "deletionTimestamp" not in dependent.metadata:
                 self._delete(resource, dependent)
+
+    def _blocking(self, uid: str) -> list[tuple[Resource, Stored]]:
+        """What is owned by ``uid`` and must go before it."""
+        return [
+            (resource, dependent)
+            for resource, dependent in self._store.owned_by(uid)
+            if any(
+                reference.get("uid") == uid and reference.get("blockOwnerDeletion")
+                for reference in dependent.metadata["ownerReferences"]
+            )
+        ]
+
+    def _delete_after_dependents(self, resource: Resource, stored: Stored, grace: int | None) -> Stored:
+        uid = stored.metadata["uid"]
+        finalizers = [*(stored.metadata.get("finalizers") or ()), FOREGROUND]
+        metadata = {**stored.metadata, "finalizers": list(dict.fromkeys(finalizers))}
+        last = self._delete(resource, self._store.put(resource, {**stored.object, "metadata": metadata}), grace)
+        for kind, dependent in self._store.owned_by(uid):
+            if "deletionTimestamp" not in dependent.metadata:
+                self._delete(kind, dependent)
+        return last
+
+    def _finish_owner(self, reference: Mapping[str, Any], namespace: str) -> None:
+        """The owner that waited for its dependents goes with the last of them."""
+        resource = BY_KIND.get(reference.get("kind", ""))
+        if resource is None or not resource.stored:
+            return
+        place = namespace if resource.namespaced else ""
+        owner = self._store.tables[resource].get(place, reference.get("name", ""))
+        if owner is None or owner.metadata["uid"] != reference.get("uid") or self._blocking(owner.metadata["uid"]):
+            return
+        finalizers = owner.metadata.get("finalizers") or ()
+        if FOREGROUND not in finalizers or "deletionTimestamp" not in owner.metadata:
+            return
+        metadata = {key: value for key, value in owner.metadata.items() if key != "finalizers"}
+        if kept := [name for name in finalizers if name != FOREGROUND]:
+            metadata["finalizers"] = kept
+        owner = self._store.put(resource, {**owner.object, "metadata": metadata})
+        if not kept and not metadata.get("deletionGracePeriodSeconds"):
+            self._remove(resource, owner)
 
     def _disown(self, resource: Resource, dependent: Stored, uid: str) -> Stored:
         metadata = dict(dependent.metadata)

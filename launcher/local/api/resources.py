@@ -18,6 +18,7 @@ class Resource:
     the object's grace period. ``counted``: the server keeps ``metadata.generation``. ``lifetime`` is the
     seconds that an object is kept, 0 for ever. ``stored`` is False for questions, which are only answered.
     ``created_with_status``: who creates it says how it is, as a kubelet does of its node.
+    ``deleted_together``: a whole collection can be deleted.
     """
 
     plural: str
@@ -36,6 +37,7 @@ class Resource:
     lifetime: int = 0
     stored: bool = True
     created_with_status: bool = False
+    deleted_together: bool = True
 
     @property
     def qualified(self) -> str:
@@ -52,7 +54,9 @@ class Resource:
 
     @property
     def verbs(self) -> tuple[str, ...]:
-        return _OBJECT_VERBS if self.stored else ("create",)
+        if not self.stored:
+            return ("create",)
+        return tuple(verb for verb in _OBJECT_VERBS if self.deleted_together or verb != "deletecollection")
 
 
 def _same(*paths: str) -> dict[str, str]:
@@ -126,11 +130,16 @@ RESOURCES = (
         name_format="dns_label",
         fields=_same("status.phase"),
         returns_deleted=True,
+        deleted_together=False,
     ),
     Resource("events", "Event", short=("ev",), fields=_EVENT_FIELDS, lifetime=EVENT_LIFETIME),
     Resource("serviceaccounts", "ServiceAccount", short=("sa",), subresources=("token",), returns_deleted=True),
     Resource("selfsubjectaccessreviews", "SelfSubjectAccessReview", _AUTHORIZATION, namespaced=False, stored=False),
     Resource("selfsubjectrulesreviews", "SelfSubjectRulesReview", _AUTHORIZATION, namespaced=False, stored=False),
+    Resource("subjectaccessreviews", "SubjectAccessReview", _AUTHORIZATION, namespaced=False, stored=False),
+    Resource("localsubjectaccessreviews", "LocalSubjectAccessReview", _AUTHORIZATION, stored=False),
+    Resource("tokenreviews", "TokenReview", "authentication.k8s.io", namespaced=False, stored=False),
+    Resource("leases", "Lease", "coordination.k8s.io"),
     Resource("selfsubjectreviews", "SelfSubjectReview", "authentication.k8s.io", namespaced=False, stored=False),
     Resource("csidrivers", "CSIDriver", _STORAGE, namespaced=False, returns_deleted=True),
     Resource("storageclasses", "StorageClass", _STORAGE, namespaced=False, short=("sc",), returns_deleted=True),

@@ -6,6 +6,7 @@ from urllib.parse import unquote
 
 import attrs
 
+from launcher.local.api.absent import absent
 from launcher.local.api.resources import BY_PLURAL, Resource
 from launcher.local.api.status import no_such_path
 
@@ -32,15 +33,15 @@ def parse_path(raw_path: str) -> Route:
 
 
 def _route(group: str, version: str, parts: list[str]) -> Route:
-    namespace = ""
+    namespace, asked = "", parts
     if len(parts) > 2 and parts[0] == "namespaces" and (group, version, parts[2]) in BY_PLURAL:
         namespace, parts = parts[1], parts[2:]
     resource = BY_PLURAL.get((group, version, parts[0])) if parts and len(parts) <= 3 and all(parts) else None
     if resource is None or (namespace and not resource.namespaced):
-        raise no_such_path()
+        raise absent(asked)
     name, subresource = [*parts[1:], "", ""][:2]
     if name and resource.namespaced and not namespace:
-        raise no_such_path()
+        raise absent(asked)
     if subresource and subresource not in resource.subresources:
-        raise no_such_path()
+        raise absent(asked)
     return Route(resource, namespace, name, subresource)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -104,7 +105,7 @@ def _fields(text: str) -> Iterator[tuple[str, bool, str]]:
     while at < len(text):
         found = _FIELD.match(text, at)
         if found is None or (found.end() < len(text) and text[found.end()] != ","):
-            raise bad_request(f"invalid selector: {text[at : at + 100]!r}; can't understand it")
+            raise bad_request(f"invalid selector: {text[:100]!r}; can't understand {text[at : at + 100]!r}")
         yield found["key"].strip(), found["op"] != "!=", re.sub(r"\\(.)", r"\1", found["value"])
         at = found.end() + 1
 
@@ -114,6 +115,9 @@ def _field_test(resource: Resource, requirement: tuple[str, bool, str]) -> Predi
     known = {"metadata.name": "metadata.name", **resource.fields}
     if resource.namespaced:
         known["metadata.namespace"] = "metadata.namespace"
+    if label not in known and not resource.fields:
+        listed = ", ".join(json.dumps(name) for name in known)
+        raise bad_request(f"{json.dumps(label[:100])} is not a known field selector: only {listed}")
     if label not in known:
         raise bad_request(f"field label not supported: {label[:100]}")
     path = known[label].split(".")

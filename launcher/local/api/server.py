@@ -6,16 +6,18 @@ import asyncio
 import logging
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Self
+from typing import Any, Self
 
 from aiohttp import hdrs, web
+from aiohttp.http_exceptions import HttpProcessingError
 
-from launcher.local.api import discovery
+from launcher.local.api import discovery, openapi
 from launcher.local.api.endpoints import Call, Endpoints
 from launcher.local.api.log import PodLogs
 from launcher.local.api.query import Query
 from launcher.local.api.registry import Registry
 from launcher.local.api.routes import parse_path
+from launcher.local.api.state import State
 from launcher.local.api.status import (
     StatusError,
     bad_request,
@@ -40,7 +42,25 @@ BACKLOG = 1024
 # Bytes of a request's first line: selectors that name hundreds of runs are long.
 LINE_MAX = 64 * 1024
 
+# What refusals call the options of a request.
+_OPTIONS = {"POST": "CreateOptions", "PUT": "UpdateOptions", "PATCH": "PatchOptions", "DELETE": "DeleteOptions"}
+
 _HEALTH = ("/healthz", "/livez", "/readyz")
+
+# Where kubectl looks for a schema of a List, to check it itself, in protobuf: an empty document tells it nothing, so
+# that it leaves the checks to the server.
+_OPENAPI_V2 = "/openapi/v2"
+
+
+class _Wire(logging.LoggerAdapter[logging.Logger]):
+    """What the HTTP library says. That somebody sent what is no HTTP is no failure of ours, and told without the words:
+    they may hold a token."""
+
+    def exception(self, msg: object, *args: object, exc_info: Any = True, **how: Any) -> None:
+        if isinstance(exc_info, HttpProcessingError):
+            self.debug("the local cluster's API was sent something that is no HTTP: %s", type(exc_info).__name__)
+        else:
+            super().exception(msg, *args, exc_info=exc_info, **how)
 
 
 def _utc_now() -> datetime:
@@ -48,11 +68,12 @@ def _utc_now() -> datetime:
 
 
 class ApiServer:
-    """A Kubernetes API server in this process, in memory. Use it as an async context manager.
+    """A Kubernetes API server in this process. Use it as an async context manager.
 
     ``token`` is the bearer token that every request must carry. ``logs`` may be set later, when the node
     comes. ``port`` 0 takes a free one; ``clock`` gives an aware time. Raises ``OSError`` on entering when the
-    port is taken.
+    port is taken. With a ``state`` it begins with the objects kept there, and keeps there what is written; raises
+    ``LauncherError`` when they can't be read.
 
     Example::
 
@@ -67,6 +88,7 @@ class ApiServer:
         logs: PodLogs | None = None,
         clock: Callable[[], datetime] = _utc_now,
         port: int = 0,
+        state: State | None = None,
     ) -> None:
         if not token:
             raise ValueError("the API server needs a token: without one anybody on this machine could use it")
@@ -74,11 +96,13 @@ class ApiServer:
         self._port = port
         self._documents: dict[str, bytes] = {}
         self._closing = asyncio.Event()
-        self._registry = Registry(clock)
+        self._registry = Registry(clock, state)
         self._tokens = Tokens(token)
         self._endpoints = Endpoints(self._registry, self._tokens, self._closing)
         self._endpoints.logs = logs
-        server = web.Server(self._handle, access_log=None, handler_cancellation=True, max_line_size=LINE_MAX)
+        server = web.Server(
+            self._handle, access_log=None, logger=_Wire(_log), handler_cancellation=True, max_line_size=LINE_MAX
+        )
         self._runner = web.ServerRunner(server, shutdown_timeout=SHUTDOWN)
 
     @property
@@ -101,7 +125,7 @@ class ApiServer:
         self.url = f"http://{address}"
         documents = {path: encode(document) for path, document in discovery.documents(address).items()}
         # Clients that only want to know whether it lives.
-        self._documents = {**documents, **dict.fromkeys(_HEALTH, b"ok")}
+        self._documents = {**documents, **dict.fromkeys(_HEALTH, b"ok"), _OPENAPI_V2: b""}
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:
@@ -131,8 +155,12 @@ class ApiServer:
         path = request.rel_url.raw_path
         if path in self._documents:
             return self._document(request, self._documents[path])
+        if path.startswith(openapi.PREFIX):
+            return self._document(request, openapi.encoded(path))
         query: dict[str, str] = dict(request.rel_url.query) if request.rel_url.raw_query_string else {}
-        return await self._endpoints.answer(Call(request, parse_path(path), Query(query), user))
+        return await self._endpoints.answer(
+            Call(request, parse_path(path), Query(query, _OPTIONS.get(request.method, "ListOptions")), user)
+        )
 
     def _document(self, request: web.BaseRequest, document: bytes) -> web.StreamResponse:
         if request.method != hdrs.METH_GET:

@@ -40,7 +40,7 @@ class StatusError(Exception):
             "message": self.message,
             "reason": self.reason,
         }
-        if self.details:
+        if self.details is not None:
             status["details"] = self.details
         status["code"] = self.code
         return status
@@ -111,7 +111,7 @@ def forbidden(resource: Resource, name: str, why: str) -> StatusError:
 
 
 def no_such_path() -> StatusError:
-    return StatusError(404, "NotFound", "the server could not find the requested resource")
+    return StatusError(404, "NotFound", "the server could not find the requested resource", {})
 
 
 def not_found(resource: Resource, name: str) -> StatusError:
@@ -121,7 +121,7 @@ def not_found(resource: Resource, name: str) -> StatusError:
 
 def method_not_allowed() -> StatusError:
     message = "the server does not allow this method on the requested resource"
-    return StatusError(405, "MethodNotAllowed", message)
+    return StatusError(405, "MethodNotAllowed", message, {})
 
 
 def already_exists(resource: Resource, name: str, *, terminating: bool) -> StatusError:
@@ -157,10 +157,28 @@ def invalid_object(kind: str, group: str, name: str, causes: Sequence[Cause]) ->
     details: dict[str, Any] = {"name": name} if name else {}
     if group:
         details["group"] = group
-    details |= {"kind": kind, "causes": [cause.body() for cause in causes]}
+    if kind:
+        details["kind"] = kind
+    details["causes"] = [cause.body() for cause in causes]
     qualified = f"{kind}.{group}" if group else kind
     message = f"{qualified} {json.dumps(name)} is invalid: {listed}"
     return StatusError(422, "Invalid", message, details)
+
+
+def invalid_options(kind: str, cause: Cause) -> StatusError:
+    """A request's options that don't fit; ``kind`` is ListOptions, CreateOptions and so on."""
+    return invalid_object(kind, "meta.k8s.io", "", [cause])
+
+
+def uid_mismatch(resource: Resource, key: tuple[str, str], uid: str, stored_uid: str) -> StatusError:
+    """409: the object of that namespace and name is another one than the client means."""
+    place = "/".join(filter(None, (resource.plural, *key)))
+    return conflict(
+        resource.qualified,
+        key[1],
+        f"StorageError: invalid object, Code: 4, Key: /registry/{place}, ResourceVersion: 0, AdditionalErrorMsg:"
+        f" Precondition failed: UID in precondition: {uid[:60]}, UID in object meta: {stored_uid}",
+    )
 
 
 def internal_error() -> StatusError:

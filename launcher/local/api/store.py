@@ -3,21 +3,29 @@ no clock.
 
 Every write gets the next number of one growing version. An object in the store never changes: a write puts a
 new one in its place, encoded once, and whoever reads shares both. The history of a kind is bounded by count
-and bytes; a reader that falls behind it has to start anew.
+and bytes; a reader that falls behind it has to start anew. With a ``State``, what is written in one transaction
+is on disk when that ends, or it never happened.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import logging
+import sqlite3
 from collections import deque
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import attrs
 
+from launcher.errors import LauncherError
 from launcher.local.api.resources import RESOURCES, Resource
-from launcher.local.api.status import expired, too_large
+from launcher.local.api.state import Row, State
+from launcher.local.api.status import StatusError, expired, too_large
+
+_log = logging.getLogger("launcher")
 
 # Bytes of one encoded object: etcd's default limit for one request.
 OBJECT_MAX = 1536 * 1024
@@ -27,6 +35,10 @@ OBJECT_MAX = 1536 * 1024
 # loop.
 HISTORY_CHANGES = 4000
 HISTORY_BYTES = 32 * 1024 * 1024
+
+# Versions that a restart skips: more than a power loss can have taken from the disk, so that no version is ever given
+# twice and whoever watched before has to list anew.
+SKIPPED = 1_000_000
 
 _encoder = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
 
@@ -64,6 +76,23 @@ class Change:
         return sum(len(state.encoded) for state in (self.old, self.new) if state is not None)
 
 
+@attrs.frozen(eq=False)
+class Write:
+    """One step of a transaction, and how to take it back: ``before`` is what stood there, ``after`` what does."""
+
+    table: Table
+    before: Stored | None
+    after: Stored | None
+    version: int
+
+    def row(self) -> Row:
+        """As it is kept on disk."""
+        here = self.after or self.before
+        namespace, name = here.key if here else ("", "")
+        encoded = self.after.encoded if self.after else None
+        return Row(self.table.resource.qualified, namespace, name, self.version, encoded)
+
+
 class Table:
     """The objects of one kind by (namespace, name), and its history."""
 
@@ -85,6 +114,16 @@ class Table:
             names = self.namespaces.get(namespace, {})
             return (names[name] for name in sorted(names))
         return (self.namespaces[at][name] for at in sorted(self.namespaces) for name in sorted(self.namespaces[at]))
+
+    def place(self, key: tuple[str, str], stored: Stored | None) -> None:
+        """Put ``stored`` at ``key``; None leaves nothing there."""
+        if stored is not None:
+            self.namespaces.setdefault(key[0], {})[key[1]] = stored
+            return
+        names = self.namespaces[key[0]]
+        del names[key[1]]
+        if not names:
+            del self.namespaces[key[0]]
 
     def oldest(self) -> Stored | None:
         """The object that was created first."""
@@ -114,6 +153,16 @@ class Table:
             self._forgotten = gone.version
         self.wake()
 
+    def take_back(self) -> None:
+        """Forget the newest change as if it had never been."""
+        # A transaction of many steps may have pushed its own first ones out.
+        if self._history:
+            self._history_bytes -= self._history.pop().size
+
+    def begin(self, version: int) -> None:
+        """What happened up to ``version`` isn't known here."""
+        self._forgotten = version
+
     def wake(self) -> None:
         # Each waiter holds the event that it looked at; a new one is for those who come later.
         self.changed.set()
@@ -121,14 +170,38 @@ class Table:
 
 
 class Store:
-    """All tables, and the version that they share."""
+    """All tables, and the version that they share. With a ``state`` it begins with what is kept there, and keeps
+    there what is written. Raises ``LauncherError`` when that can't be read."""
 
-    def __init__(self) -> None:
+    def __init__(self, state: State | None = None) -> None:
         self.version = 1
         self.tables = {resource: Table(resource) for resource in RESOURCES if resource.stored}
         self._uids: dict[str, tuple[Resource, tuple[str, str]]] = {}
         # By owner's uid, the uids of what it owns.
         self._owned: dict[str, set[str]] = {}
+        self._state = state
+        # The steps of the transaction under way; None outside of one.
+        self._writes: list[Write] | None = None
+        if state is not None:
+            self._load(state)
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """What is written inside is on disk when it is left, or undone. Must not be left to the event loop.
+
+        Raises a 507 ``StatusError`` when it can't be kept.
+        """
+        if self._state is None or self._writes is not None:
+            yield
+            return
+        self._writes = []
+        try:
+            yield
+        finally:
+            # Also what was written before a refusal: as in memory, earlier steps stay.
+            writes, self._writes = self._writes, None
+            if writes:
+                self._keep(self._state, writes)
 
     def put(self, resource: Resource, obj: dict[str, Any]) -> Stored:
         """Keep ``obj``, whose metadata is complete but for the version. Raises 413 when it is too large."""
@@ -138,23 +211,13 @@ class Store:
         stored = self._stored(resource, obj, key)
         if len(stored.encoded) > OBJECT_MAX:
             raise too_large("etcdserver: request is too large")
-        self.version = stored.version
-        table.namespaces.setdefault(key[0], {})[key[1]] = stored
-        self._index(resource, stored, old)
-        table.record(Change(stored.version, old, stored))
+        self._write(Write(table, old, stored, stored.version), Change(stored.version, old, stored))
         return stored
 
     def remove(self, resource: Resource, stored: Stored) -> Stored:
         """Forget the object; the answer is its last state, with the version of its removal."""
         last = self._stored(resource, stored.object, stored.key)
-        self.version = last.version
-        table = self.tables[resource]
-        names = table.namespaces[stored.key[0]]
-        del names[stored.key[1]]
-        if not names:
-            del table.namespaces[stored.key[0]]
-        self._index(resource, None, stored)
-        table.record(Change(last.version, last, None))
+        self._write(Write(self.tables[resource], stored, None, last.version), Change(last.version, last, None))
         return last
 
     def exists(self, uid: str) -> bool:
@@ -182,6 +245,51 @@ class Store:
             if table.resource.namespaced
             for stored in table.namespaces.get(namespace, {}).values()
         ]
+
+    def _write(self, write: Write, change: Change) -> None:
+        self.version = write.version
+        self._place(write.table, write.after, write.before)
+        write.table.record(change)
+        if self._state is None:
+            return
+        if self._writes is None:
+            self._keep(self._state, [write])
+        else:
+            self._writes.append(write)
+
+    def _place(self, table: Table, new: Stored | None, old: Stored | None) -> None:
+        if here := new or old:
+            table.place(here.key, new)
+            self._index(table.resource, new, old)
+
+    def _keep(self, state: State, writes: list[Write]) -> None:
+        try:
+            state.commit([write.row() for write in writes], self.version)
+        except sqlite3.Error as exc:
+            # The version stays where it is: one that was given once is never given again.
+            for write in reversed(writes):
+                write.table.take_back()
+                self._place(write.table, write.before, write.after)
+            _log.error("the local cluster can't write its state in %s: %s", state.folder, exc)
+            message = f"the cluster's state folder can't be written ({exc}): nothing was changed; free some space there"
+            raise StatusError(507, "InsufficientStorage", message) from exc
+
+    def _load(self, state: State) -> None:
+        known = {table.resource.qualified: table for table in self.tables.values()}
+        for row in state.rows():
+            try:
+                table, obj = known[row.resource], json.loads(row.encoded or b"")
+                stored = Stored((row.namespace, row.name), obj, row.encoded or b"", row.version)
+                self._place(table, stored, None)
+            except (LookupError, TypeError, ValueError) as exc:
+                raise LauncherError(
+                    f"the state in {state.folder} holds {row.resource} {row.name!r}, which can't be read: it is"
+                    " damaged or of another version of podlauncher (move the folder away to begin anew)"
+                ) from exc
+        if state.version:
+            self.version = state.version + SKIPPED
+        for table in self.tables.values():
+            table.begin(self.version if state.version else 0)
 
     def _stored(self, resource: Resource, obj: dict[str, Any], key: tuple[str, str]) -> Stored:
         version = self.version + 1

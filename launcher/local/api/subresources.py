@@ -3,14 +3,28 @@ one is."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any
 
+import attrs
+
 from launcher.local.api.intake import rfc3339
+from launcher.local.api.query import Query
 from launcher.local.api.registry import Registry
 from launcher.local.api.removal import Deletion
 from launcher.local.api.resources import BY_KIND
-from launcher.local.api.status import bad_request, conflict, invalid, invalid_object, required
+from launcher.local.api.status import (
+    Cause,
+    bad_request,
+    conflict,
+    invalid,
+    invalid_object,
+    invalid_options,
+    required,
+    uid_mismatch,
+    unsupported,
+)
 from launcher.local.api.store import Stored
 from launcher.local.api.tokens import Tokens
 
@@ -20,22 +34,30 @@ _POD = BY_KIND["Pod"]
 TOKEN_SHORTEST = 600
 TOKEN_LONGEST = 2**32
 
+# Whom a token is for that names nobody.
+AUDIENCE = "https://kubernetes.default.svc"
+
 # Phases in which an eviction is an ordinary delete.
 _NOT_RUNNING = ("Pending", "Succeeded", "Failed")
 
 SUCCESS = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}
 
 
-def bind(registry: Registry, pod: Stored, body: Any) -> dict[str, Any]:
+def bind(registry: Registry, pod: Stored, body: Any, query: Query) -> dict[str, Any]:
     """POST pods/NAME/binding: the scheduler's decision. Raises 409 when the pod has a node already."""
     binding = registry.intake().read("Binding", body)
     node, spec, name = binding["target"].get("name", ""), pod.object["spec"], pod.key[1]
+    metadata = binding.get("metadata", {})
+    if metadata.get("name", name) != name:
+        raise bad_request("name in URL does not match name in Binding object")
     if not node:
         raise invalid_object("Binding", "", name, [required("target.name")])
+    if (kind := binding["target"].get("kind", "")) not in ("", "Node"):
+        raise invalid_object("Binding", "", name, [unsupported("target.kind", kind, ["Node", "<empty>"])])
+    if (uid := metadata.get("uid", pod.metadata["uid"])) != pod.metadata["uid"]:
+        raise uid_mismatch(_POD, pod.key, uid, pod.metadata["uid"])
     problem = ""
-    if binding.get("metadata", {}).get("uid", pod.metadata["uid"]) != pod.metadata["uid"]:
-        problem = "the UID in the precondition does not match the UID in record"
-    elif "deletionTimestamp" in pod.metadata:
+    if "deletionTimestamp" in pod.metadata:
         problem = f"pod {name} is being deleted, cannot be assigned to a host"
     elif spec.get("nodeName"):
         problem = f'pod {name} is already assigned to node "{spec["nodeName"]}"'
@@ -43,6 +65,8 @@ def bind(registry: Registry, pod: Stored, body: Any) -> dict[str, Any]:
         problem = f"pod {name} has non-empty .spec.schedulingGates"
     if problem:
         raise conflict("pods/binding", name, problem)
+    if query.dry_run:
+        return SUCCESS
     status = with_condition(registry, pod, {"type": "PodScheduled", "status": "True"})
     registry.update(_POD, pod, {**pod.object, "spec": {**spec, "nodeName": node}, "status": status})
     return SUCCESS
@@ -68,11 +92,16 @@ def evict(registry: Registry, pod: Stored, body: Any) -> dict[str, Any]:
 def deletion_of(options: dict[str, Any]) -> Deletion:
     """The decoded DeleteOptions as our own value."""
     preconditions = options.get("preconditions", {})
+    policy = options.get("propagationPolicy")
+    if policy and "orphanDependents" in options:
+        text = "orphanDependents and deletionPropagation cannot be both set"
+        raise invalid_options("DeleteOptions", invalid("propagationPolicy", policy, text))
     return Deletion(
         grace=options.get("gracePeriodSeconds"),
         uid=preconditions.get("uid", ""),
         version=preconditions.get("resourceVersion", ""),
-        orphan=options.get("propagationPolicy") == "Orphan" or options.get("orphanDependents") is True,
+        orphan=policy == "Orphan" or options.get("orphanDependents") is True,
+        foreground=policy == "Foreground",
         dry_run="All" in options.get("dryRun", []),
     )
 
@@ -94,44 +123,102 @@ def issue_token(registry: Registry, account: Stored, body: Any, tokens: Tokens) 
     request = registry.intake().read("TokenRequest", body)
     seconds = request["spec"]["expirationSeconds"]
     if not TOKEN_SHORTEST <= seconds <= TOKEN_LONGEST:
-        text = "may not specify a duration less than 10 minutes or larger than 2^32 seconds"
+        bound = "less than 10 minutes" if seconds < TOKEN_SHORTEST else "larger than 2^32 seconds"
+        text = f"may not specify a duration {bound}"
         causes = [invalid("spec.expirationSeconds", seconds, text)]
-        raise invalid_object("TokenRequest", "authentication.k8s.io", account.key[1], causes)
+        raise invalid_object("TokenRequest", "authentication.k8s.io", "", causes)
     expires = registry.now() + timedelta(seconds=seconds)
     token = tokens.issue(f"system:serviceaccount:{account.key[0]}:{account.key[1]}", registry.now(), expires)
     return {
         "kind": "TokenRequest",
         "apiVersion": "authentication.k8s.io/v1",
-        "metadata": {"name": account.key[1], "namespace": account.key[0]},
-        "spec": request["spec"],
+        "metadata": {
+            "name": account.key[1],
+            "namespace": account.key[0],
+            "uid": account.metadata["uid"],
+            "creationTimestamp": rfc3339(registry.now()),
+        },
+        "spec": {"audiences": [AUDIENCE], **request["spec"]},
         "status": {"token": token, "expirationTimestamp": rfc3339(expires)},
     }
 
 
-def answer_question(registry: Registry, kind: str, body: Any, user: str) -> dict[str, Any]:
-    """POST of a review: everybody who has a token may do everything here."""
+@attrs.frozen
+class Asker:
+    """Who asks, in which namespace, and whose tokens count."""
+
+    user: str
+    namespace: str
+    tokens: Tokens
+
+
+def answer_question(registry: Registry, kind: str, body: Any, asker: Asker) -> dict[str, Any]:
+    """POST of a review: everybody who has a token may do everything here. Raises 400 and 422."""
     question = registry.intake().read(kind, body)
-    return {"metadata": {}, **question, "status": _ANSWERS[kind](user)}
+    spec = question.get("spec", {})
+    if kind in _ACCESS and (cause := _misasked(kind, spec, asker.namespace)):
+        # Without a kind, as the real server says it.
+        raise invalid_object("", "authorization.k8s.io", "", [cause])
+    metadata = {**question.get("metadata", {}), **({"namespace": asker.namespace} if asker.namespace else {})}
+    if kind == "SelfSubjectReview":
+        metadata["creationTimestamp"] = rfc3339(registry.now())
+    return {**question, "metadata": metadata, "status": _ANSWERS[kind](registry, spec, asker)}
 
 
-def _who(user: str) -> dict[str, Any]:
-    groups = ["system:authenticated"] if user.startswith("system:serviceaccount:") else _ADMIN_GROUPS
-    return {"userInfo": {"username": user, "groups": groups}}
+def _misasked(kind: str, spec: Mapping[str, Any], namespace: str) -> Cause | None:
+    attributes = spec.get("resourceAttributes")
+    if (attributes is None) is (spec.get("nonResourceAttributes") is None):
+        text = "exactly one of nonResourceAttributes or resourceAttributes must be specified"
+        return invalid("spec.resourceAttributes", attributes, text)
+    if kind != "SelfSubjectAccessReview" and not spec.get("user") and not spec.get("groups"):
+        return invalid("spec.user", "", "at least one of user or group must be specified")
+    if namespace and (attributes or {}).get("namespace", "") != namespace:
+        asked = (attributes or {}).get("namespace", "")
+        return invalid("spec.resourceAttributes.namespace", asked, "must match metadata.namespace")
+    return None
 
 
-def _may(_user: str) -> dict[str, Any]:
-    return {"allowed": True, "reason": "the local cluster allows everything"}
+def _user(name: str) -> dict[str, Any]:
+    groups = ["system:authenticated"] if name.startswith("system:serviceaccount:") else _ADMIN_GROUPS
+    return {"username": name, "groups": groups}
 
 
-def _rules(_user: str) -> dict[str, Any]:
-    every = [{"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}]
+def _who(_registry: Registry, _spec: Mapping[str, Any], asker: Asker) -> dict[str, Any]:
+    return {"userInfo": _user(asker.user)}
+
+
+def _may(_registry: Registry, _spec: Mapping[str, Any], _asker: Asker) -> dict[str, Any]:
+    return {"allowed": True}
+
+
+def _rules(_registry: Registry, spec: Mapping[str, Any], _asker: Asker) -> dict[str, Any]:
+    if not spec.get("namespace"):
+        raise bad_request("no namespace on request")
     return {
-        "resourceRules": every,
+        "resourceRules": [{"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}],
         "nonResourceRules": [{"verbs": ["*"], "nonResourceURLs": ["*"]}],
         "incomplete": False,
     }
 
 
+def _token_of(registry: Registry, spec: Mapping[str, Any], asker: Asker) -> dict[str, Any]:
+    token = spec.get("token", "")
+    if not token:
+        raise bad_request("token is required for TokenReview in authentication")
+    user = asker.tokens.user(f"Bearer {token}", registry.now())
+    if user is None:
+        return {"user": {}, "error": "invalid bearer token"}
+    return {"authenticated": True, "user": _user(user)}
+
+
 _ADMIN_GROUPS = ["system:masters", "system:authenticated"]
 
-_ANSWERS = {"SelfSubjectReview": _who, "SelfSubjectAccessReview": _may, "SelfSubjectRulesReview": _rules}
+# The questions about what somebody may do.
+_ACCESS = ("SelfSubjectAccessReview", "SubjectAccessReview", "LocalSubjectAccessReview")
+
+_ANSWERS: Mapping[str, Callable[[Registry, Mapping[str, Any], Asker], dict[str, Any]]] = {
+    **dict.fromkeys(_ACCESS, _may),
+    "SelfSubjectReview": _who,
+    "SelfSubjectRulesReview": _rules,
+    "TokenReview": _token_of,
+}

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 import attrs
 
+from launcher.local.api import cells
 from launcher.local.api.resources import Resource
 from launcher.local.api.store import Stored
-
-Cell = Callable[[Mapping[str, Any], datetime], Any]
 
 
 @attrs.frozen
 class Column:
-    """``wide`` columns are those of ``-o wide``."""
+    """``wide`` columns are those of ``-o wide``; ``type`` is string, integer, boolean or date."""
 
     name: str
-    cell: Cell
+    cell: cells.Cell
     wide: bool = False
     type: str = "string"
 
@@ -42,11 +41,7 @@ def table(
     resource: Resource, rows: list[Stored], metadata: Mapping[str, Any], now: datetime, include: str
 ) -> dict[str, Any]:
     """The Table object; ``include`` says what comes along with each row: Metadata, None or Object."""
-    columns = [_NAME, *_COLUMNS.get(resource.kind, ()), *(() if resource.kind == "Event" else (_AGE,))]
-    if resource.kind == "Event":
-        columns = columns[1:]
-    # Wide columns come after the age, as a real server has them.
-    columns.sort(key=lambda column: column.wide)
+    columns = _COLUMNS.get(resource.kind, (_NAME, _AGE))
     return {
         "kind": "Table",
         "apiVersion": "meta.k8s.io/v1",
@@ -67,196 +62,106 @@ def _content(row: Stored, include: str) -> dict[str, Any]:
     return {"object": partial}
 
 
-def _path(*parts: str, default: str = "") -> Cell:
-    def cell(obj: Mapping[str, Any], now: datetime) -> Any:
-        value: Any = obj
-        for part in parts:
-            value = value.get(part) if isinstance(value, dict) else None
-        return default if value is None else value
+_NAME = Column("Name", cells.path("metadata", "name"))
+_AGE = Column("Age", cells.created)
+_CREATED = Column("Created At", cells.path("metadata", "creationTimestamp"), type="date")
+_ATTRIBUTES = Column("VolumeAttributesClass", cells.attributes_class)
+_VOLUME_MODE = Column("VolumeMode", cells.path("spec", "volumeMode", default="<unset>"), wide=True)
 
-    return cell
-
-
-def age(moment: str | None, now: datetime) -> str:
-    """How long ago, as kubectl prints it: 12s, 5m, 3h12m, 4d."""
-    if not moment:
-        return "<unknown>"
-    seconds = max(0, int((now - datetime.fromisoformat(moment).astimezone(UTC)).total_seconds()))
-    if seconds < 120:
-        return f"{seconds}s"
-    minutes, hours, days = seconds // 60, seconds // 3600, seconds // 86400
-    if minutes < 10 and seconds % 60:
-        return f"{minutes}m{seconds % 60}s"
-    if hours < 3:
-        return f"{minutes}m"
-    if hours < 8 and minutes % 60:
-        return f"{hours}h{minutes % 60}m"
-    return f"{hours}h" if hours < 48 else f"{days}d"
-
-
-def _age(obj: Mapping[str, Any], now: datetime) -> str:
-    return age(obj["metadata"].get("creationTimestamp"), now)
-
-
-def _statuses(pod: Mapping[str, Any]) -> list[dict[str, Any]]:
-    return pod.get("status", {}).get("containerStatuses") or []
-
-
-def _ready(pod: Mapping[str, Any], now: datetime) -> str:
-    sidecars = [c for c in pod["spec"].get("initContainers") or () if c.get("restartPolicy") == "Always"]
-    names = {sidecar.get("name") for sidecar in sidecars}
-    statuses = _statuses(pod) + [s for s in _init_statuses(pod) if s.get("name") in names]
-    ready = sum(1 for status in statuses if status.get("ready"))
-    return f"{ready}/{len(pod['spec'].get('containers') or ()) + len(sidecars)}"
-
-
-def _init_statuses(pod: Mapping[str, Any]) -> list[dict[str, Any]]:
-    return pod.get("status", {}).get("initContainerStatuses") or []
-
-
-def _restarts(pod: Mapping[str, Any], now: datetime) -> str:
-    return str(sum(status.get("restartCount", 0) for status in _statuses(pod)))
-
-
-def _pod_status(pod: Mapping[str, Any], now: datetime) -> str:
-    if "deletionTimestamp" in pod["metadata"]:
-        return "Terminating"
-    status = pod.get("status", {})
-    shown = status.get("reason") or status.get("phase", "")
-    for condition in status.get("conditions") or ():
-        if condition.get("type") == "PodScheduled" and condition.get("reason") == "SchedulingGated":
-            shown = "SchedulingGated"
-    initial = _init_reason(pod)
-    if initial is not None:
-        return initial
-    running = False
-    for container in reversed(_statuses(pod)):
-        state = container.get("state", {})
-        shown = _reason(state) or shown
-        running = running or ("running" in state and bool(container.get("ready")))
-    return "Running" if shown == "Completed" and running else shown
-
-
-def _reason(state: Mapping[str, Any]) -> str:
-    """Why a container waits or has ended; empty while it runs."""
-    if waiting := state.get("waiting", {}).get("reason"):
-        return str(waiting)
-    ended = state.get("terminated")
-    if ended is None:
-        return ""
-    signal, code = ended.get("signal"), ended.get("exitCode", 0)
-    return ended.get("reason") or (f"Signal:{signal}" if signal else f"ExitCode:{code}")
-
-
-def _init_reason(pod: Mapping[str, Any]) -> str | None:
-    """What holds up the init containers, None when they are through."""
-    sidecars = {c.get("name") for c in pod["spec"].get("initContainers") or () if c.get("restartPolicy") == "Always"}
-    for at, container in enumerate(_init_statuses(pod)):
-        state = container.get("state", {})
-        if state.get("terminated", {}).get("exitCode") == 0:
-            continue
-        if container.get("name") in sidecars and container.get("started"):
-            continue
-        reason = _reason(state)
-        if reason and reason != "PodInitializing":
-            return f"Init:{reason}"
-        return f"Init:{at}/{len(pod['spec'].get('initContainers') or ())}"
-    return None
-
-
-def _count(*fields: str) -> Cell:
-    return lambda obj, now: str(sum(len(obj.get(field) or {}) for field in fields))
-
-
-def _modes(*parts: str) -> Cell:
-    short = {
-        "ReadWriteOnce": "RWO",
-        "ReadOnlyMany": "ROX",
-        "ReadWriteMany": "RWX",
-        "ReadWriteOncePod": "RWOP",
-    }
-    return lambda obj, now: ",".join(short.get(mode, mode) for mode in _path(*parts)(obj, now) or ())
-
-
-def _node_status(node: Mapping[str, Any], now: datetime) -> str:
-    conditions = node.get("status", {}).get("conditions") or ()
-    ready = next((item.get("status") for item in conditions if item.get("type") == "Ready"), "Unknown")
-    words = ["Ready" if ready == "True" else "NotReady" if ready == "False" else "Unknown"]
-    if node.get("spec", {}).get("unschedulable"):
-        words.append("SchedulingDisabled")
-    return ",".join(words)
-
-
-def _roles(node: Mapping[str, Any], now: datetime) -> str:
-    prefix = "node-role.kubernetes.io/"
-    labels = node["metadata"].get("labels") or {}
-    return ",".join(sorted(key.removeprefix(prefix) for key in labels if key.startswith(prefix))) or "<none>"
-
-
-def _last_seen(event: Mapping[str, Any], now: datetime) -> str:
-    return age(event.get("lastTimestamp") or event.get("eventTime") or event.get("firstTimestamp"), now)
-
-
-def _involved(event: Mapping[str, Any], now: datetime) -> str:
-    involved = event.get("involvedObject") or {}
-    return f"{involved.get('kind', '').lower()}/{involved.get('name', '')}"
-
-
-def _claim_of(volume: Mapping[str, Any], now: datetime) -> str:
-    claim = volume["spec"].get("claimRef")
-    return f"{claim.get('namespace', '')}/{claim.get('name', '')}" if claim else ""
-
-
-def _role(binding: Mapping[str, Any], now: datetime) -> str:
-    return f"{binding['roleRef'].get('kind')}/{binding['roleRef'].get('name')}"
-
-
-_NAME = Column("Name", _path("metadata", "name"))
-_AGE = Column("Age", _age)
-
+# In the order of a real server, which mixes wide columns with the others.
 _COLUMNS: Mapping[str, tuple[Column, ...]] = {
     "Pod": (
-        Column("Ready", _ready),
-        Column("Status", _pod_status),
-        Column("Restarts", _restarts),
-        Column("IP", _path("status", "podIP", default="<none>"), wide=True),
-        Column("Node", _path("spec", "nodeName", default="<none>"), wide=True),
+        _NAME,
+        Column("Ready", cells.ready),
+        Column("Status", cells.pod_status),
+        Column("Restarts", cells.restarts),
+        _AGE,
+        Column("IP", cells.path("status", "podIP", default=cells.NONE), wide=True),
+        Column("Node", cells.path("spec", "nodeName", default=cells.NONE), wide=True),
+        Column("Nominated Node", cells.path("status", "nominatedNodeName", default=cells.NONE), wide=True),
+        Column("Readiness Gates", cells.gates, wide=True),
     ),
-    "ConfigMap": (Column("Data", _count("data", "binaryData")),),
-    "Secret": (Column("Type", _path("type")), Column("Data", _count("data"))),
+    "ConfigMap": (_NAME, Column("Data", cells.count("data", "binaryData")), _AGE),
+    "Secret": (_NAME, Column("Type", cells.path("type")), Column("Data", cells.count("data")), _AGE),
     "PersistentVolumeClaim": (
-        Column("Status", _path("status", "phase")),
-        Column("Volume", _path("spec", "volumeName")),
-        Column("Capacity", _path("status", "capacity", "storage")),
-        Column("Access Modes", _modes("status", "accessModes")),
-        Column("StorageClass", _path("spec", "storageClassName")),
+        _NAME,
+        Column("Status", cells.path("status", "phase")),
+        Column("Volume", cells.path("spec", "volumeName")),
+        Column("Capacity", cells.path("status", "capacity", "storage")),
+        Column("Access Modes", cells.modes("status", "accessModes")),
+        Column("StorageClass", cells.path("spec", "storageClassName")),
+        _ATTRIBUTES,
+        _AGE,
+        _VOLUME_MODE,
     ),
     "PersistentVolume": (
-        Column("Capacity", _path("spec", "capacity", "storage")),
-        Column("Access Modes", _modes("spec", "accessModes")),
-        Column("Reclaim Policy", _path("spec", "persistentVolumeReclaimPolicy")),
-        Column("Status", _path("status", "phase")),
-        Column("Claim", _claim_of),
-        Column("StorageClass", _path("spec", "storageClassName")),
+        _NAME,
+        Column("Capacity", cells.path("spec", "capacity", "storage")),
+        Column("Access Modes", cells.modes("spec", "accessModes")),
+        Column("Reclaim Policy", cells.path("spec", "persistentVolumeReclaimPolicy")),
+        Column("Status", cells.path("status", "phase")),
+        Column("Claim", cells.claim_of),
+        Column("StorageClass", cells.path("spec", "storageClassName")),
+        _ATTRIBUTES,
+        Column("Reason", cells.path("status", "reason")),
+        _AGE,
+        _VOLUME_MODE,
     ),
     "Node": (
-        Column("Status", _node_status),
-        Column("Roles", _roles),
-        Column("Version", _path("status", "nodeInfo", "kubeletVersion")),
+        _NAME,
+        Column("Status", cells.node_status),
+        Column("Roles", cells.roles),
+        _AGE,
+        Column("Version", cells.path("status", "nodeInfo", "kubeletVersion")),
+        Column("Internal-IP", cells.address("InternalIP"), wide=True),
+        Column("External-IP", cells.address("ExternalIP"), wide=True),
+        Column("OS-Image", cells.path("status", "nodeInfo", "osImage", default="<unknown>"), wide=True),
+        Column("Kernel-Version", cells.path("status", "nodeInfo", "kernelVersion", default="<unknown>"), wide=True),
+        Column(
+            "Container-Runtime",
+            cells.path("status", "nodeInfo", "containerRuntimeVersion", default="<unknown>"),
+            wide=True,
+        ),
     ),
-    "Namespace": (Column("Status", _path("status", "phase")),),
+    "Namespace": (_NAME, Column("Status", cells.path("status", "phase")), _AGE),
     "Event": (
-        Column("Last Seen", _last_seen),
-        Column("Type", _path("type")),
-        Column("Reason", _path("reason")),
-        Column("Object", _involved),
-        Column("Message", _path("message")),
+        Column("Last Seen", cells.seen("lastTimestamp", "eventTime", "firstTimestamp")),
+        Column("Type", cells.path("type")),
+        Column("Reason", cells.path("reason")),
+        Column("Object", cells.involved),
+        Column("Subobject", cells.path("involvedObject", "fieldPath"), wide=True),
+        Column("Source", cells.source, wide=True),
+        Column("Message", cells.path("message")),
+        Column("First Seen", cells.seen("firstTimestamp", "eventTime"), wide=True),
+        Column("Count", cells.times, wide=True),
+        attrs.evolve(_NAME, wide=True),
     ),
-    "ServiceAccount": (Column("Secrets", _count("secrets")),),
+    "ServiceAccount": (_NAME, _AGE),
     "StorageClass": (
-        Column("Provisioner", _path("provisioner")),
-        Column("ReclaimPolicy", _path("reclaimPolicy")),
-        Column("VolumeBindingMode", _path("volumeBindingMode")),
+        _NAME,
+        Column("Provisioner", cells.path("provisioner")),
+        Column("ReclaimPolicy", cells.path("reclaimPolicy")),
+        Column("VolumeBindingMode", cells.path("volumeBindingMode")),
+        Column("AllowVolumeExpansion", cells.expands),
+        _AGE,
     ),
-    "RoleBinding": (Column("Role", _role),),
-}  # fmt: skip
+    "CSIDriver": (
+        _NAME,
+        Column("AttachRequired", cells.flag("attachRequired", default=True), type="boolean"),
+        Column("PodInfoOnMount", cells.flag("podInfoOnMount"), type="boolean"),
+        Column("StorageCapacity", cells.flag("storageCapacity"), type="boolean"),
+        Column("TokenRequests", cells.audiences),
+        Column("RequiresRepublish", cells.flag("requiresRepublish"), type="boolean"),
+        Column("Modes", cells.lifecycles),
+        _AGE,
+    ),
+    "Role": (_NAME, _CREATED),
+    "RoleBinding": (
+        _NAME,
+        Column("Role", cells.bound_role),
+        _AGE,
+        Column("Users", cells.subjects("User"), wide=True),
+        Column("Groups", cells.subjects("Group"), wide=True),
+        Column("ServiceAccounts", cells.subjects("ServiceAccount"), wide=True),
+    ),
+}

@@ -82,11 +82,23 @@ class Watch:
             raise expired(f"too large resource version: {self.version} ({self.store.version})")
 
     def take(self) -> list[bytes]:
-        """The lines of what has changed since the last time. Raises 410 when that isn't known any more."""
-        changes = self.table.since(self.version)
+        """The next lines of what has changed, none when all is told. Raises 410 when that isn't known any more.
+
+        They are some ``CHUNK`` bytes at most: the rest stays in the history that all share, so that a reader who is
+        slow has no copy of it.
+        """
+        lines: list[bytes] = []
+        size = 0
+        for change in self.table.since(self.version):
+            self.version = change.version
+            if (line := self._seen(change)) is not None:
+                lines.append(line)
+                size += len(line)
+            if size >= CHUNK:
+                return lines
         # Also past what happened to other kinds, so that bookmarks keep a quiet watch from growing too old.
         self.version = self.store.version
-        return [line for change in changes if (line := self._seen(change)) is not None]
+        return lines
 
     def bookmark(self, annotations: dict[str, str] | None = None) -> bytes:
         """A line that only tells how far the watch has come."""

@@ -26,7 +26,7 @@ from launcher.local.node.isolation import Launch
 from launcher.local.node.launching import launch_of
 from launcher.local.node.logfiles import Attempt, ContainerLog
 from launcher.local.node.process import Pipes, Process, StartFailed
-from launcher.local.node.states import Role, Running, Seen, State, Terminated, Waiting
+from launcher.local.node.states import Attempts, Role, Running, Seen, State, Terminated, Waiting
 from launcher.local.node.volumes import Mounted
 
 # Bytes of a termination message: Kubernetes' own limits, for the file and for the log that stands in for it.
@@ -73,6 +73,7 @@ class Container:
         self._state: State = state
         self._last: Terminated | None = None
         self._restarts = 0
+        self._number = 0
         self._crashes = 0
         self._stopping = asyncio.Event()
         self._process: Process | None = None
@@ -90,6 +91,17 @@ class Container:
     def running(self) -> bool:
         return isinstance(self._state, Running)
 
+    def resume(self, before: Attempts) -> None:
+        """An earlier process of this node made attempts: the next one counts on."""
+        self._last = before.ended
+        self._restarts = before.restarts
+        self._number = before.restarts + 1
+
+    def give_up(self, before: Attempts) -> None:
+        """An earlier process of this node made attempts, and there won't be another."""
+        self._restarts = before.restarts
+        self._state = before.ended
+
     async def run(self, announced: asyncio.Event) -> None:
         """Attempts, until the policy or a stop ends them.
 
@@ -98,9 +110,8 @@ class Container:
         """
         host = self._place.host
         log = host.logs.begin(self._place.pod["metadata"]["uid"], self.name, self._folder / "logs")
-        number = 0
-        while await self._attempt(number, log, announced):
-            number += 1
+        while await self._attempt(self._number, log, announced):
+            self._number += 1
             if not await self._wait_before_restart():
                 return
 

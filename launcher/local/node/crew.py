@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from launcher.local.node.containers import Container
-from launcher.local.node.states import Role, Seen
+from launcher.local.node.states import Attempts, Role, Seen
 
 # Seconds that the processes of a pod may take to be gone after SIGKILL when the node itself stops.
 SHUTDOWN = 5.0
@@ -30,6 +30,12 @@ class Crew:
     def having(self, *roles: Role) -> list[Container]:
         """Its containers of these roles, in their order."""
         return [container for container in self._containers if container.role in roles]
+
+    def resume(self, before: Mapping[str, Attempts], *, again: bool) -> None:
+        """What an earlier process of this node ran is gone; ``again`` says whether it is to be started again."""
+        for container in self._containers:
+            if container.name in before:
+                (container.resume if again else container.give_up)(before[container.name])
 
     def give(self, seconds: float) -> None:
         """All have ``seconds`` from now; what was given before can only be shortened."""

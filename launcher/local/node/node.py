@@ -10,7 +10,7 @@ import asyncio
 import logging
 import re
 from collections.abc import Coroutine
-from contextlib import aclosing
+from contextlib import AsyncExitStack, aclosing
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit
@@ -20,6 +20,7 @@ from launcher.kube.session import Session
 from launcher.kube.target import Address
 from launcher.kube.watch import Event, watch
 from launcher.local.node.claims import Claims
+from launcher.local.node.endpoint import Endpoint, Kubelet
 from launcher.local.node.events import FLUSH, Events
 from launcher.local.node.folders import remove
 from launcher.local.node.host import Host
@@ -29,6 +30,7 @@ from launcher.local.node.machine import capacity, labels, node
 from launcher.local.node.pod import PodRun, Stop, confirm_deletion
 from launcher.local.node.scheduler import Scheduler
 from launcher.local.node.status import ENDED
+from launcher.local.node.warden import Warden
 
 log = logging.getLogger("launcher")
 
@@ -42,18 +44,21 @@ _NO_ADDRESS = ("kubernetes.default.svc", 443)
 class Node:
     """One node, with its data below ``folder`` (private to this user). Use it as an async context manager.
 
+    When ``folder`` is None, a private temporary one is made, and gone once the node is, also by SIGKILL.
     ``isolation`` is chosen by a trial run when it is None. ``pace`` multiplies the node's own waits, such as
-    the back-off before a restart: 1.0 is a kubelet's pace, tests take less.
+    the back-off before a restart: 1.0 is a kubelet's pace, tests take less. ``endpoint`` is where an API
+    server that isn't in this process reads logs; one that is takes ``logs``.
     """
 
     def __init__(
         self,
         session: Session,
-        folder: Path,
+        folder: Path | None,
         *,
         name: str = "localhost",
         isolation: Isolation | None = None,
         pace: float = 1.0,
+        endpoint: Endpoint | None = None,
     ) -> None:
         self.name = name
         self.logs = LogStore()
@@ -61,6 +66,8 @@ class Node:
         self._folder = folder
         self._isolation = isolation
         self._pace = pace
+        self._endpoint = endpoint
+        self._opened = AsyncExitStack()
         self._host: Host
         self._scheduler: Scheduler
         self._claims: Claims
@@ -76,43 +83,77 @@ class Node:
         return self._host.isolation
 
     async def __aenter__(self) -> Self:
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        folder, isolation = self._folder.resolve(), self._isolation or await choose()
-        has = capacity(folder)
-        events = Events(self._session, self.name)
-        self._host = Host(
-            self._session,
-            self.name,
-            folder,
-            isolation,
-            events,
-            self.logs,
-            has,
-            _address(self._session),
-            self._pace,
-        )
-        self._claims = Claims(self._session, folder / "claims", self.name)
-        self._scheduler = Scheduler(self._session, events, self._claims, self.name, labels(self.name), has)
-        await self._register()
-        self._events_task = asyncio.create_task(events.run(), name=f"events of node {self.name}")
-        try:
-            self._own("claims", self._watch_claims())
-            self._own("scheduler", self._scheduler.run())
-            watching = self._own("pods", self._watch_pods())
-            synced = asyncio.create_task(self._synced.wait(), name=f"start of node {self.name}")
-            try:
-                await asyncio.wait({watching, synced}, return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                synced.cancel()
-                await asyncio.wait({synced})
-            if watching.done():
-                watching.result()
-        except BaseException:
-            await self.__aexit__()
-            raise
+        async with AsyncExitStack() as opened:
+            # First in and last out: it ends what the rest couldn't.
+            warden = await opened.enter_async_context(Warden(self._folder))
+            self._host = await self._hosting(warden)
+            port = 0
+            if self._endpoint is not None:
+                kubelet = Kubelet(self._endpoint, self._session, self.logs)
+                port = (await opened.enter_async_context(kubelet)).port
+            await self._register(port)
+            opened.push_async_callback(self._end)
+            await self._begin()
+            self._opened = opened.pop_all()
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:
+        await self._opened.aclose()
+
+    async def _hosting(self, warden: Warden) -> Host:
+        warden.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder = warden.folder.resolve()
+        return Host(
+            self._session,
+            self.name,
+            folder,
+            self._isolation or await choose(),
+            Events(self._session, self.name),
+            self.logs,
+            capacity(folder),
+            _address(self._session),
+            warden.mark,
+            self._pace,
+        )
+
+    async def _register(self, port: int) -> None:
+        mine = node(self.name, self._host.allocatable, port)
+        path = f"/api/v1/nodes/{self.name}"
+        try:
+            await self._session.create("/api/v1/nodes", mine)
+        except Conflict:
+            await self._session.patch(path, {"metadata": {"labels": mine["metadata"]["labels"]}})
+        await self._session.patch(f"{path}/status", {"status": mine["status"]})
+
+    async def _begin(self) -> None:
+        """Start the node's tasks; returns once all pods that there are have been looked at."""
+        host = self._host
+        self._claims = Claims(self._session, host.folder / "claims", self.name)
+        self._scheduler = Scheduler(
+            self._session, host.events, self._claims, self.name, labels(self.name), host.allocatable
+        )
+        self._events_task = asyncio.create_task(host.events.run(), name=f"events of node {self.name}")
+        self._own("claims", self._watch_claims())
+        self._own("scheduler", self._scheduler.run())
+        watching = self._own("pods", self._watch_pods())
+        synced = asyncio.create_task(self._synced.wait(), name=f"start of node {self.name}")
+        try:
+            await asyncio.wait({watching, synced}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            synced.cancel()
+            await asyncio.wait({synced})
+        if watching.done():
+            watching.result()
+        await self._tidy()
+
+    async def _tidy(self) -> None:
+        """Remove what an earlier process of this node left of pods that are gone, and the volumes of ended ones."""
+        pods = self._host.folder / "pods"
+        for folder in list(pods.iterdir()) if pods.exists() else []:
+            if folder.name not in self._runs:
+                await remove(folder / "volumes" if folder.name in self._finished else folder)
+
+    async def _end(self) -> None:
         tasks = self._tasks
         try:
             while tasks:
@@ -126,15 +167,6 @@ class Node:
                 self.logs.forget(uid)
             self._events_task.cancel()
             await asyncio.wait({self._events_task})
-
-    async def _register(self) -> None:
-        mine = node(self.name, self._host.allocatable)
-        path = f"/api/v1/nodes/{self.name}"
-        try:
-            await self._session.create("/api/v1/nodes", mine)
-        except Conflict:
-            await self._session.patch(path, {"metadata": {"labels": mine["metadata"]["labels"]}})
-        await self._session.patch(f"{path}/status", {"status": mine["status"]})
 
     def _own(self, what: str, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work, name=f"{what} of node {self.name}")

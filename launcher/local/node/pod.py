@@ -20,6 +20,7 @@ from launcher.local.node import host as waits
 from launcher.local.node.containers import Container, Place
 from launcher.local.node.crew import Crew
 from launcher.local.node.disk import over_limit
+from launcher.local.node.earlier import attempts
 from launcher.local.node.folders import remove
 from launcher.local.node.host import Host, doubling
 from launcher.local.node.reporting import Reports
@@ -55,7 +56,24 @@ class PodRun:
         self._crew = Crew((self._container(place, role, spec) for role, spec in _specs(self._spec)), self.title)
         self._work: asyncio.Task[None] | None = None
         self._stop: Stop | None = None
+        self._resume(pod)
         self._held = self._sandbox = self._final = False
+
+    def _resume(self, pod: dict[str, Any]) -> None:
+        """What an earlier process of this node ran is gone: all starts again, as after a machine's restart, where
+        the policy allows it, and the pod has ended where not."""
+        before = attempts(pod)
+        if not before:
+            return
+        policy, mains = self._spec.get("restartPolicy"), [c["name"] for c in self._spec["containers"]]
+        done = policy == "Never" or (
+            policy == "OnFailure" and all(name in before and before[name].ended.exit_code == 0 for name in mains)
+        )
+        if done or pod["metadata"].get("deletionTimestamp"):
+            self._crew.resume(before, again=False)
+            self._stop = Stop(0.0)
+        else:
+            self._crew.resume(before, again=True)
 
     @property
     def title(self) -> str:

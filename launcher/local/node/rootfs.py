@@ -22,6 +22,13 @@ from launcher.local.node.process import StartFailed
 # Top-level entries that a container doesn't share with the host.
 _OWN = frozenset({"/proc", "/dev", "/tmp"})  # noqa: S108
 
+# What in a home folder holds credentials. All of it is hidden where a job needs nothing of it; where its Python
+# or one of its mounts is in there, these are.
+_CREDENTIALS = (
+    ".ssh", ".gnupg", ".aws", ".azure", ".kube", ".config", ".docker", ".local/state", ".local/share/keyrings",
+    ".netrc", ".git-credentials", ".pgpass", ".pypirc", ".npmrc", ".boto", ".s3cfg",
+)  # fmt: skip
+
 # As many symlinks as the kernel follows in one path.
 _SYMLINKS = 40
 
@@ -42,6 +49,7 @@ def filesystem(launch: Launch) -> list[str]:
         *_entries("/", opened),
         *("--proc", "/proc", "--dev", "/dev"),
         *_hidden(launch.hidden),
+        *_private(placed),
         *_parents(placed),
         *(argument for bind in placed for argument in _bound(bind)),
         *("--remount-ro", "/"),
@@ -59,6 +67,35 @@ def _hidden(folder: Path) -> Iterator[str]:
     if folder.is_relative_to("/tmp"):  # noqa: S108
         return  # behind the private /tmp
     yield from ("--perms", "0555", "--tmpfs", str(folder), "--remount-ro", str(folder))
+
+
+def _private(placed: list[Bind]) -> Iterator[str]:
+    """Covers the user's home folder, or what in it holds credentials."""
+    home = _real(Path.home())
+    needed = [PurePosixPath(path) for path in (sys.prefix, sys.base_prefix, *(bind.target for bind in placed))]
+    if home is None or home == Path("/"):
+        return
+    covered = [home] if _unused(home, needed) else [_real(home / name) for name in _CREDENTIALS]
+    for path in covered:
+        if path is None or not _unused(path, needed):
+            continue
+        if path.is_dir():
+            yield from ("--perms", "0555", "--tmpfs", str(path), "--remount-ro", str(path))
+        else:
+            yield from ("--ro-bind", os.devnull, str(path))
+
+
+def _real(path: Path) -> Path | None:
+    """Where it really is, since nothing can be mounted over a symlink; None when it isn't there at all."""
+    try:
+        return path.resolve(strict=True)
+    except (OSError, RuntimeError):
+        return None
+
+
+def _unused(path: Path, needed: Iterable[PurePosixPath]) -> bool:
+    # What is below /tmp is behind the private one.
+    return not path.is_relative_to("/tmp") and not any(one.is_relative_to(path) for one in needed)  # noqa: S108
 
 
 def _parents(placed: list[Bind]) -> Iterator[str]:

@@ -55,6 +55,14 @@ State = Waiting | Running | Terminated
 
 
 @attrs.frozen
+class Attempts:
+    """What is known of a container whose process is gone with an earlier process of the node."""
+
+    restarts: int
+    ended: Terminated
+
+
+@attrs.frozen
 class Seen:
     """One container at one moment. ``last`` is how its previous attempt ended."""
 
