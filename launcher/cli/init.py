@@ -65,6 +65,10 @@ connections:
 # Which ended pods are removed once all they held is in the store: succeeded, always or never.
 # cleanup: succeeded
 
+# How the local cluster runs containers: auto, bubblewrap or rewriting as processes of this machine, podman from
+# the images that they name.
+# localIsolation: auto
+
 # What every job has unless it says otherwise, as in a job's file.
 # defaults:
 #   resources: {cpu: 1, memory: 2Gi}

@@ -45,7 +45,7 @@ async def run(
             "--detach needs a cluster that outlives this process (`launcher cluster start` keeps a local one running)"
         )
     screen.say(f"cluster: {choice}")
-    if choice.local:
+    if choice.local and settings.local_isolation != "podman":
         screen.say(f"the command runs as a process of this machine: the image {job.image} means nothing here")
     async with Launcher(settings) as pad:
         return await (_detached(pad, job, run_id, screen) if detach else _followed(pad, job, run_id, screen, json))

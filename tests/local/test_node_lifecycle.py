@@ -329,6 +329,7 @@ class Broken:
     """An isolation with a fault of its own."""
 
     warning: str = ""
+    images: None = None
 
     async def start(self, launch: Launch, pipes: Pipes) -> Process:
         raise ZeroDivisionError

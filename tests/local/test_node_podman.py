@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import io
+import json
 import os
 import shutil
 import signal
@@ -16,6 +17,7 @@ import sys
 import tarfile
 from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,6 +26,7 @@ from launcher.local.node.images import Images, ran, reference
 from launcher.local.node.isolation import Bind, Image, ImageFailed, Launch, choose
 from launcher.local.node.podman import LABEL, Podman, _by_name, _owner
 from launcher.local.node.process import Pipes, Process, StartFailed
+from tests.local.node_lab import Lab, laboratory, terminated
 
 PODMAN, BUSYBOX = shutil.which("podman"), shutil.which("busybox")
 
@@ -310,9 +313,6 @@ async def test_images_that_are_not_there(podman: Podman) -> None:
     assert message.startswith('Failed to apply default image tag "Not An Image!": couldn\'t parse image name')
     assert message.endswith("repository name (library/Not An Image!) must be lowercase")
     assert not pulled
-    reason, message = await failed("127.0.0.1:9/nope:1", "IfNotPresent")
-    assert (reason, pulled) == ("ErrImagePull", ["127.0.0.1:9/nope:1"])
-    assert "connection refused" in message
 
 
 @pytest.mark.parametrize("name", ["--privileged", "-v/:/host", "dir:/etc", "docker://x", "a b", "", "A"])
@@ -404,3 +404,59 @@ async def emptied(podman: Podman) -> None:
     async with asyncio.timeout(20):
         while await containers(podman):
             pass
+
+
+@pytest.fixture
+async def lab(podman: Podman, tmp_path: Path) -> AsyncIterator[Lab]:
+    async with laboratory(tmp_path, podman, 0.01) as lab:
+        yield lab
+
+
+async def test_a_pod_of_an_image(lab: Lab) -> None:
+    """A pod without a command runs its image's, with the image's variables, and mounts as in a cluster."""
+    mount = {"name": "shared", "mountPath": "/shared"}
+    first = {"name": "i", "image": TINY, "args": ["echo from init > /shared/file"], "volumeMounts": [mount]}
+    main = {"name": "c", "image": TINY, "args": ["cat /shared/file; echo $OF_IMAGE; echo last > /dev/termination-log"]}
+    name = await lab.create(
+        {
+            "restartPolicy": "Never",
+            "volumes": [{"name": "shared", "emptyDir": {}}],
+            "initContainers": [first],
+            "containers": [{**main, "volumeMounts": [{**mount, "readOnly": True}]}],
+        }
+    )
+    ended = terminated(await lab.ended(name))
+    assert (ended["exitCode"], ended["message"], await lab.log(name)) == (0, "last\n", "from init\nhere")
+
+
+@pytest.mark.parametrize(
+    ("recorded", "image", "policy"),
+    [
+        ("image-never-pulled", "localhost/nope:1", "Never"),
+        ("image-pull-fails", "127.0.0.1:9/nope:1", "IfNotPresent"),
+        ("image-name-invalid", "Not An Image!", "IfNotPresent"),
+    ],
+)
+async def test_a_pod_without_its_image_as_recorded(lab: Lab, recorded: str, image: str, policy: str) -> None:
+    """The states that a container waits in, and the warnings, are those that a kubelet reported."""
+    lines = (Path(__file__).parents[1] / "recordings" / "timeline.jsonl").read_text().splitlines()
+    pod = next(found for found in map(json.loads, lines) if found["name"] == recorded)
+    reasons = [reason for reason in map(waits, (state["object"] for state in pod["states"])) if reason]
+    name = await lab.create(
+        {"restartPolicy": "Never", "containers": [{"name": "c", "image": image, "imagePullPolicy": policy}]}
+    )
+    seen: list[str] = []
+    wanted = list(dict.fromkeys(reasons))
+
+    def all_seen(found: dict[str, Any]) -> bool:
+        seen.append(waits(found))
+        return [reason for reason in dict.fromkeys(seen) if reason] == wanted
+
+    assert (await lab.until(name, all_seen, 20))["status"]["phase"] == "Pending"
+    told = pod["notes"][0]["message"] if recorded != "image-pull-fails" else f'failed to pull image "{image}": '
+    assert (await lab.event(name, pod["notes"][0]["reason"])).startswith(told)
+
+
+def waits(pod: dict[str, Any]) -> str:
+    statuses = pod["status"].get("containerStatuses") or [{}]
+    return str(statuses[0].get("state", {}).get("waiting", {}).get("reason", ""))

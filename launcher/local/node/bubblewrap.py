@@ -44,6 +44,7 @@ class Bubblewrap:
 
     program: Path
     warning: str = ""
+    images: None = None
 
     @classmethod
     def installed(cls) -> Self | None:

@@ -22,8 +22,8 @@ from launcher.local.node import host as waits
 from launcher.local.node.configuration import ConfigError
 from launcher.local.node.folders import remove
 from launcher.local.node.host import Host, doubling
-from launcher.local.node.isolation import Launch
-from launcher.local.node.launching import launch_of
+from launcher.local.node.isolation import ImageFailed, Launch
+from launcher.local.node.launching import image_of, launch_of
 from launcher.local.node.logfiles import Attempt, ContainerLog
 from launcher.local.node.process import Pipes, Process, StartFailed
 from launcher.local.node.states import Attempts, Role, Running, Seen, State, Terminated, Waiting
@@ -159,6 +159,9 @@ class Container:
                 self.tried.set()
                 await self._sleep(doubling(waits.CONFIG_FIRST, waits.CONFIG_LONGEST, tries))
                 tries += 1
+            except ImageFailed as exc:
+                await self._without_image(exc, tries)
+                tries += 1
             except StartFailed as exc:
                 self._not_started(number, str(exc))
                 return None
@@ -166,8 +169,7 @@ class Container:
 
     async def _once(self, number: int, scratch: Path, log: ContainerLog) -> tuple[Process, Attempt]:
         place = self._place
-        image = self.spec.get("image", "")
-        self._tell("Pulled", f'Container image "{image}" already present on machine and can be accessed by the pod')
+        await self._pull()
         async with launch_of(place.host, place.pod, self.spec, place.volumes, scratch) as launch:
             self._tell("Created", "Container created")
             process, attempt = await _started(place.host, launch, log, number)
@@ -181,6 +183,32 @@ class Container:
         if self._stopping.is_set():
             process.signal(signal.SIGTERM)
         return process, attempt
+
+    async def _pull(self) -> None:
+        """Have the image, where containers come from images. Raises ``ImageFailed``."""
+        name, images = self.spec.get("image", ""), self._place.host.isolation.images
+        pulled = images is not None and await images.have(
+            image_of(self.spec, {}), lambda: self._tell("Pulling", f'Pulling image "{name}"')
+        )
+        present = f'Container image "{name}" already present on machine and can be accessed by the pod'
+        self._tell("Pulled", f'Successfully pulled image "{name}"' if pulled else present)
+
+    async def _without_image(self, failure: ImageFailed, tries: int) -> None:
+        """What a kubelet tells and waits for without the image; after a pull, the back-off is a state of its own."""
+        for reason, message in failure.events():
+            self._tell(reason, message, warning=True)
+        self._set(Waiting(failure.reason, str(failure)))
+        self.tried.set()
+        if failure.reason != "ErrImagePull":
+            await self._sleep(doubling(waits.CONFIG_FIRST, waits.CONFIG_LONGEST, tries))
+            return
+        # A kubelet's next round finds that it mustn't try again yet.
+        await self._sleep(waits.CONFIG_LONGEST)
+        backing = f'Back-off pulling image "{self.spec.get("image", "")}"'
+        self._tell("BackOff", backing)
+        self._tell("Failed", "Error: ImagePullBackOff", warning=True)
+        self._set(Waiting("ImagePullBackOff", f"{backing}: ErrImagePull: {failure}"))
+        await self._sleep(doubling(waits.PULL_FIRST, waits.PULL_LONGEST, tries))
 
     def _not_started(self, number: int, message: str) -> None:
         self._tell("Failed", f"Error: {message}", warning=True)

@@ -1,6 +1,6 @@
 """A container's environment, command and arguments, with ``$(NAME)`` expanded as Kubernetes does.
 
-Nothing of the launcher's own environment gets in, except what a process can't do without (``base``).
+Nothing of the launcher's own environment gets in, except what a process can't do without (``of_machine``).
 """
 
 from __future__ import annotations
@@ -31,13 +31,19 @@ def expand(text: str, variables: Mapping[str, str]) -> str:
     return _REFERENCE.sub(value, text)
 
 
-def base(pod: Mapping[str, Any], host: str, port: int) -> dict[str, str]:
-    """What every container gets: where programs are, first the launcher's own Python; its name; the API."""
+def of_machine() -> dict[str, str]:
+    """What a container without an image can't do without: where programs are, first the launcher's own Python."""
     path = os.environ.get("PATH", os.defpath)
     return {
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{path}",
         "HOME": os.environ.get("HOME", "/"),
         "LANG": os.environ.get("LANG", "C.UTF-8"),
+    }
+
+
+def base(pod: Mapping[str, Any], host: str, port: int) -> dict[str, str]:
+    """What every container gets: its name, and where the API is."""
+    return {
         "HOSTNAME": pod["metadata"]["name"],
         "KUBERNETES_SERVICE_HOST": host,
         "KUBERNETES_SERVICE_PORT": str(port),

@@ -31,6 +31,11 @@ CONFIG_LONGEST = 12.0
 # locally a user is waiting.
 DISK_CHECK = 3.0
 
+# Seconds between two pulls of an image that can't be had, doubling, as in a kubelet; a wrong name is looked at
+# in a kubelet's rounds, as the configuration is.
+PULL_FIRST = 10.0
+PULL_LONGEST = 300.0
+
 # Seconds that a container gets after SIGTERM, however little of the pod's grace is left, and those that an
 # eviction leaves in all.
 MINIMUM_GRACE = 2.0

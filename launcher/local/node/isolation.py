@@ -9,12 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import attrs
 
 from launcher.errors import LauncherError
 from launcher.local.node.process import Pipes, Process, StartFailed
+
+if TYPE_CHECKING:
+    from launcher.local.node.images import Images
 
 # How a container runtime words a command that it can't start; tools and people look for this text.
 RUNC = (
@@ -40,6 +43,11 @@ class ImageFailed(StartFailed):
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)
         self.reason = reason
+
+    def events(self) -> tuple[tuple[str, str], ...]:
+        """Reason and message of what a kubelet warns of, in its order."""
+        first = {"ErrImagePull": "Failed", "InvalidImageName": "InspectFailed"}.get(self.reason, self.reason)
+        return (first, str(self)), ("Failed", f"Error: {self.reason}")
 
 
 @attrs.frozen
@@ -83,6 +91,10 @@ class Isolation(Protocol):
     @property
     def warning(self) -> str:
         """What a user must know of a pod with mounts; empty when the mounts are as in a container."""
+
+    @property
+    def images(self) -> Images | None:
+        """The images that containers come from; None where they are commands of this machine."""
 
     async def start(self, launch: Launch, pipes: Pipes) -> Process:
         """Start it; returns once the command itself runs. Raises ``StartFailed``."""

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from launcher.local.node.configuration import ConfigError
-from launcher.local.node.environment import Environment, base, expand
+from launcher.local.node.environment import Environment, base, expand, of_machine
 from launcher.local.node.folders import Escape, enter
 from launcher.local.node.host import Host
-from launcher.local.node.isolation import RUNC, Bind, Launch
+from launcher.local.node.isolation import RUNC, Bind, Image, Launch
 from launcher.local.node.process import StartFailed
 from launcher.local.node.volumes import Mounted
 from launcher.local.node.warden import VARIABLE
@@ -34,7 +34,8 @@ async def launch_of(
     """
     identity = user_of(pod, container)
     resolver = Environment(host.session, pod, container, host.allocatable)
-    variables = await resolver.variables(base(pod, *host.address))
+    imaged = host.isolation.images is not None
+    variables = await resolver.variables(({} if imaged else of_machine()) | base(pod, *host.address))
     message = scratch / "termination-log"
     message.touch()
     message.chmod(0o666)
@@ -42,7 +43,7 @@ async def launch_of(
         binds = [_bind(mount, container, volumes, variables, opened) for mount in container.get("volumeMounts") or ()]
         message_path = container.get("terminationMessagePath") or DEFAULT_MESSAGE_PATH
         yield Launch(
-            argv=_argv(container, variables),
+            argv=() if imaged else _argv(container, variables),
             # Last, and after everything was expanded: no pod can do without it.
             env=variables | {VARIABLE: host.mark},
             cwd=container.get("workingDir") or "/",
@@ -51,7 +52,23 @@ async def launch_of(
             hidden=host.folder,
             uid=identity[0],
             gid=identity[1],
+            image=image_of(container, variables) if imaged else None,
         )
+
+
+def image_of(container: Mapping[str, Any], variables: Mapping[str, str]) -> Image:
+    """What the container says to a runtime that has images."""
+    name = str(container.get("image") or "")
+    tag = name.rpartition("/")[2].partition(":")[2]
+    newest = "@" not in name and tag in ("", "latest")
+    return Image(
+        name,
+        container.get("imagePullPolicy") or ("Always" if newest else "IfNotPresent"),
+        tuple(expand(word, variables) for word in container.get("command") or ()),
+        tuple(expand(word, variables) for word in container.get("args") or ()),
+        container.get("workingDir") or "",
+        bool((container.get("securityContext") or {}).get("readOnlyRootFilesystem")),
+    )
 
 
 def user_of(pod: Mapping[str, Any], container: Mapping[str, Any]) -> tuple[int | None, int | None]:

@@ -32,6 +32,7 @@ class Rewriting:
         " arguments and environment were replaced by the real folders; literal paths in code won't resolve,"
         " and read-only mounts aren't enforced"
     )
+    images: None = None
 
     async def start(self, launch: Launch, pipes: Pipes) -> Process:
         refuse_nul(launch)
