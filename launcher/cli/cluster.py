@@ -57,6 +57,8 @@ async def start(*, port: _Port = 0, state: _State = None, common: Common = COMMO
     begun = await background.start(settings, common.config, port, state)
     if begun.running_before:
         screen.say(f"a local cluster runs in the background already: {_where(begun.state)}")
+        if state is not None:
+            screen.say("its state is where it was: --state counts for the next one, after `launcher cluster stop`")
         return 0
     screen.say(f"the local cluster runs in the background: {_where(begun.state)}", "green")
     screen.say("  use it      launcher run JOB.yaml   (with `cluster: local`, or where no other is configured)")

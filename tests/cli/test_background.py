@@ -71,6 +71,9 @@ def test_it_is_started_once_and_private(background: Shell) -> None:
     again = background("cluster", "start")
     assert again.code == 0
     assert "already" in again.err
+    other = background("cluster", "start", "--state", "other")
+    assert "--state counts for the next one" in other.err
+    assert not (background.folder / "other").exists()
     for private in state_of(background).glob("cluster.*"):
         assert stat.S_IMODE(private.stat().st_mode) == 0o600
     said = background("cluster")

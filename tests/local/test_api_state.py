@@ -232,7 +232,7 @@ def no_folder(folder: Path) -> None:
         (damaged, "can't be used"),
         (text, "can't be used"),
         (others, "holds other files"),
-        (no_folder, "can't be used"),
+        (no_folder, "isn't a folder"),
     ],
 )
 def test_a_folder_that_cannot_be_used_is_refused(tmp_path: Path, prepare: Any, said: str) -> None:

@@ -109,6 +109,8 @@ def opened(folder: Path) -> Iterator[State]:
 
 
 def _private(folder: Path) -> Path:
+    if folder.exists() and not folder.is_dir():
+        raise LauncherError(f"{folder} isn't a folder: name a new or an empty one")
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     file = folder / FILE
     if not file.exists() and any(folder.iterdir()):
