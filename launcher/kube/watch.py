@@ -32,23 +32,61 @@ class Event:
     object: dict[str, Any]
 
 
+class _Known:
+    """The version of every object that was told, and with ``whole`` the object itself, by uid."""
+
+    def __init__(self, whole: bool) -> None:
+        self._whole = whole
+        self._versions: dict[str, str] = {}
+        self._objects: dict[str, dict[str, Any]] = {}
+
+    def differences(self, items: list[dict[str, Any]]) -> list[Event]:
+        """What happened until a new list found ``items``; they are known from now on."""
+        now = {item["metadata"]["uid"]: item for item in items}
+        gone = [uid for uid in self._versions if uid not in now]
+        events = [Event("DELETED", self._objects.get(uid) or {"metadata": {"uid": uid}}) for uid in gone]
+        for uid, item in now.items():
+            before = self._versions.get(uid)
+            if before is None:
+                events.append(Event("ADDED", item))
+            elif before != item["metadata"]["resourceVersion"]:
+                events.append(Event("MODIFIED", item))
+        for event in events:
+            self.remember(event)
+        return events
+
+    def remember(self, event: Event) -> None:
+        metadata = event.object["metadata"]
+        uid = metadata["uid"]
+        if event.type == "DELETED":
+            self._versions.pop(uid, None)
+            self._objects.pop(uid, None)
+            return
+        self._versions[uid] = metadata["resourceVersion"]
+        if self._whole:
+            self._objects[uid] = event.object
+
+
 class _Expired(Exception):
     """The version to go on from is no longer kept by the server (410 Gone)."""
 
 
-async def watch(session: Session, path: str, *, labels: str = "", fields: str = "") -> AsyncGenerator[Event]:
+async def watch(
+    session: Session, path: str, *, labels: str = "", fields: str = "", whole: bool = True
+) -> AsyncGenerator[Event]:
     """Every object at ``path`` that matches, and every change to one, for ever.
 
     Starts with what is there, then one SYNCED, then changes. Lost connections are renewed without a gap, and after
-    a new list an object that vanished meanwhile arrives as DELETED. Raises ``Forbidden``, ``NotFound`` and other
+    a new list an object that vanished meanwhile arrives as DELETED, as it was last seen; without ``whole`` such a one
+    has its uid and no more, and no object is kept here. Raises ``Forbidden``, ``NotFound`` and other
     refusals that a later try wouldn't change. Close it with ``contextlib.aclosing``.
     """
     selector = {k: v for k, v in (("labelSelector", labels), ("fieldSelector", fields)) if v}
-    known: dict[str, dict[str, Any]] = {}
+    known = _Known(whole)
     synced = False
     while True:
         listed = await _list(session, path, selector, patient=synced)
-        for event in _differences(known, listed.get("items") or []):
+        for event in known.differences(listed.get("items") or []):
             yield event
         if not synced:
             synced = True
@@ -56,7 +94,7 @@ async def watch(session: Session, path: str, *, labels: str = "", fields: str = 
         try:
             async with aclosing(_continuous(session, path, selector, listed["metadata"]["resourceVersion"])) as events:
                 async for event in events:
-                    _remember(known, event)
+                    known.remember(event)
                     yield event
         except _Expired:
             continue
@@ -79,28 +117,6 @@ def _checked(listed: dict[str, Any], session: Session, path: str) -> dict[str, A
     if not isinstance(metadata, dict) or "resourceVersion" not in metadata:
         raise ClusterError(f"{session.target.name} answered GET {path} with something that isn't a list")
     return listed
-
-
-def _differences(known: dict[str, dict[str, Any]], items: list[dict[str, Any]]) -> list[Event]:
-    now = {item["metadata"]["uid"]: item for item in items}
-    events = [Event("DELETED", known[uid]) for uid in known if uid not in now]
-    for uid, item in now.items():
-        before = known.get(uid)
-        if before is None:
-            events.append(Event("ADDED", item))
-        elif before["metadata"]["resourceVersion"] != item["metadata"]["resourceVersion"]:
-            events.append(Event("MODIFIED", item))
-    known.clear()
-    known.update(now)
-    return events
-
-
-def _remember(known: dict[str, dict[str, Any]], event: Event) -> None:
-    uid = event.object["metadata"]["uid"]
-    if event.type == "DELETED":
-        known.pop(uid, None)
-    else:
-        known[uid] = event.object
 
 
 async def _continuous(session: Session, path: str, selector: dict[str, str], version: str) -> AsyncGenerator[Event]:

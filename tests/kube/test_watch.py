@@ -109,6 +109,19 @@ async def test_name_taken_again_while_nobody_looked(server: Server, session: Ses
     assert events[2:] == [("DELETED", "a", "1"), ("ADDED", "a", "40")]
 
 
+async def test_nothing_is_kept_of_what_was_told(server: Server, session: Session) -> None:
+    """Without ``whole``, a pod that vanished while nobody looked is told by its uid; changes are told as ever."""
+    server.gets = [pod_list(5, pod("a", 1), pod("b", 2)), pod_list(50, pod("a", 40))]
+    server.watches = [stream(gone()), LASTING]
+    async with aclosing(watch(session, PODS, whole=False)) as events:
+        later = (await first(events, 5))[3:]
+    gone_uid = pod("b", 2)["metadata"]["uid"]
+    assert [(event.type, event.object) for event in later] == [
+        ("DELETED", {"metadata": {"uid": gone_uid}}),
+        ("MODIFIED", pod("a", 40)),
+    ]
+
+
 async def test_deleted_pods_are_not_told_again(server: Server, session: Session) -> None:
     """What was told as deleted is not told as vanished once more after a new list."""
     server.gets = [pod_list(5, pod("a", 1)), pod_list(50, pod("b", 49))]

@@ -90,6 +90,14 @@ TOLD: list[tuple[str, str, str]] = [
         'strict decoding error: unknown field "top", unknown field "metadata.q", unknown field "spec.zip",'
         ' unknown field "spec.containers[0].foo", unknown field "spec.containers[0].bar"',
     ),
+    ("Pod", pod(meta='"labels":{"a":"b","a":"c"},'), 'strict decoding error: duplicate field "metadata.labels.a"'),
+    ("ConfigMap", other("ConfigMap", '"data":{"a":"1","a":"2"}'), 'strict decoding error: duplicate field "data.a"'),
+    (
+        "Pod",
+        pod('"foo":1,"hostNetwork":false,"hostNetwork":false,"zed":1,', main='"tty":true,"tty":true,"bar":1,"bar":2,'),
+        'strict decoding error: unknown field "spec.foo", duplicate field "spec.hostNetwork", unknown field "spec.zed",'
+        ' duplicate field "spec.containers[0].tty", unknown field "spec.containers[0].bar"',
+    ),
     ("Pod", pod('"hostNetwork":"yes",'), FIELD("string", "PodSpec.spec.hostNetwork", "bool")),
     ("Pod", pod('"hostNetwork":"yes","hostPID":3,'), FIELD("string", "PodSpec.spec.hostNetwork", "bool")),
     ("Pod", pod(main='"command":[7],'), FIELD("number", "Container.spec.containers.command", "string")),

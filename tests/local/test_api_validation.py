@@ -143,7 +143,10 @@ async def test_all_mistakes_are_reported_at_once(client: Client) -> None:
         ({"name": "x", "labels": {"A.b/c/d": ""}}, "metadata.labels: Invalid value"),
         ({"name": "x", "annotations": {"a": "b" * 262144}}, "Too long: may not be more than 262144 bytes"),
         ({"name": "x", "finalizers": ["a b"]}, "metadata.finalizers[0]: Invalid value"),
-        ({"name": "x", "ownerReferences": [{"kind": "Pod"}]}, "metadata.ownerReferences[0].uid: Required value"),
+        (
+            {"name": "x", "ownerReferences": [{"kind": "Pod"}]},
+            'ownerReferences.uid: Invalid value: "": must not be empty',
+        ),
     ],
 )
 async def test_metadata_is_checked(client: Client, metadata: dict[str, Any], words: str) -> None:
@@ -162,7 +165,26 @@ async def test_metadata_is_checked(client: Client, metadata: dict[str, Any], wor
         ("secrets", {"data": {"a": "not base64"}}, "400 illegal base64 data at input byte 3"),
         ("secrets", {"stringData": {"a": "x" * 1048577}}, "422 data: Too long"),
         ("secrets", {"type": "kubernetes.io/tls"}, "422 data[tls.crt]: Required value"),
-        ("persistentvolumeclaims", {"spec": {"accessModes": []}}, "422 spec.accessModes: Required value"),
+        (
+            "persistentvolumeclaims",
+            {},
+            "422 spec.accessModes: Required value: at least 1 access mode is required, spec.",
+        ),
+        (
+            "persistentvolumeclaims",
+            {"spec": {"accessModes": ["Any"]}},
+            '422 spec.accessModes: Unsupported value: "Any"',
+        ),
+        (
+            "pods",
+            {
+                "spec": {
+                    "volumes": [{"name": "v", "ephemeral": {"volumeClaimTemplate": {"spec": {}}}}],
+                    "containers": [],
+                }
+            },
+            "422 spec.volumes[0].ephemeral.volumeClaimTemplate.spec.resources[storage]: Required value",
+        ),
         ("events", {"involvedObject": {"namespace": "other"}}, "422 does not match event.namespace"),
     ],
 )
@@ -184,8 +206,8 @@ async def test_other_kinds_are_checked(client: Client, plural: str, body: dict[s
         (b'{"metadata":{"name":' + b"9" * 5000 + b"}}", "is not valid JSON"),
         (b'{"spec":NaN}', "is not valid JSON"),
         (b"[]", "must be a Pod object"),
-        (b'{"kind":"Secret"}', "must be of type Pod"),
-        (b'{"apiVersion":"apps/v1"}', "does not match the expected API version"),
+        (b'{"kind":"Secret"}', "converting (v1.Secret) to (core.Pod): unknown conversion"),
+        (b'{"apiVersion":"apps/v1"}', 'no kind "Pod" is registered for version "apps/v1" in scheme'),
         (b'{"metadata":[]}', "cannot unmarshal array into Go struct field Pod.metadata of type v1.ObjectMeta"),
         (
             b'{"spec":{"containers":[{"name":7}]}}',

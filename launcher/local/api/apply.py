@@ -21,7 +21,6 @@ from launcher.local.api.schema import Field, shapes
 from launcher.local.api.status import StatusError, bad_request, too_large
 
 APPLY = "application/apply-patch+yaml"
-YAML = "application/yaml"
 
 # Bytes and levels of a body in YAML: reading it takes up to half a second, and deep ones take the square of that.
 YAML_MAX = 256 * 1024

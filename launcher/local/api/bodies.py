@@ -9,12 +9,14 @@ from typing import Any
 from aiohttp import web
 
 from launcher.local.api.protobuf import PROTOBUF, decode, is_protobuf
+from launcher.local.api.schema_notes import mapping
 from launcher.local.api.status import StatusError, bad_request, too_large, unsupported_media_type
 
 # Bytes of a request's body, as the API server limits it.
 BODY_MAX = 3 * 1024 * 1024
 
 JSON = "application/json"
+YAML = "application/yaml"
 
 
 async def read_body(request: web.BaseRequest) -> bytes:
@@ -37,7 +39,7 @@ async def read_json(request: web.BaseRequest) -> Any:
     """The body as JSON, or as what JSON would have said. Raises ``StatusError`` 400, 413 and 415."""
     # aiohttp's word for a request without a type; Kubernetes takes such a body as JSON.
     if request.content_type not in (JSON, PROTOBUF, "application/octet-stream"):
-        raise unsupported_media_type([JSON, PROTOBUF])
+        raise unsupported_media_type([JSON, YAML, PROTOBUF])
     return parse_object(await read_body(request))
 
 
@@ -49,7 +51,7 @@ def parse_object(body: bytes) -> Any:
 def parse_json(body: bytes) -> Any:
     """JSON as Kubernetes reads it. Raises a 400 ``StatusError``."""
     try:
-        value = json.loads(body, parse_constant=_no_constant)
+        value = json.loads(body, parse_constant=_no_constant, object_pairs_hook=mapping)
         if re.search(rb"\\u[dD][89a-fA-F]", body):
             value = _without_surrogates(value)
     except ValueError as exc:

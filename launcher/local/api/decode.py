@@ -13,7 +13,7 @@ from typing import Any
 
 from launcher.local.api.names import CHECKS
 from launcher.local.api.schema import Field, shapes
-from launcher.local.api.schema_notes import Notes, Reader, Where, text_of, wrong_type
+from launcher.local.api.schema_notes import Notes, Reader, Repeating, Where, text_of, wrong_type
 from launcher.local.api.schema_scalars import SCALARS, checked, one_of
 from launcher.local.api.status import required
 
@@ -58,6 +58,9 @@ class Schema:
         return self._shape(text)
 
 
+_NONE: frozenset[str] = frozenset()
+
+
 class _Shape:
     def __init__(self, name: str, fields: Mapping[str, Field], schema: Schema) -> None:
         self.go_name = _go_name(name)
@@ -68,13 +71,18 @@ class _Shape:
         }
 
     def read(self, value: Any, where: Where, notes: Notes) -> dict[str, Any]:
-        if type(value) is not dict:
+        repeated = _NONE
+        if type(value) is Repeating:
+            value, repeated = dict(value), value.repeated
+        elif type(value) is not dict:
             raise wrong_type(value, self.go_name, where, notes)
         gone = []
         for key, item in value.items():
             reader = self.readers.get(key)
+            if key in repeated and reader is not None:
+                notes.unexpected.append(f'duplicate field "{text_of((where, key))}"')
             if reader is None:
-                notes.unknown.append(text_of((where, key)))
+                notes.unexpected.append(f'unknown field "{text_of((where, key))}"')
             elif item is not None:
                 read = reader(item, (where, key), notes)
                 if read is not None:
@@ -84,7 +92,8 @@ class _Shape:
         for key in gone:
             del value[key]
         self._complete(value, where, notes)
-        return value
+        complete: dict[str, Any] = value
+        return complete
 
     def _complete(self, value: dict[str, Any], where: Where, notes: Notes) -> None:
         for key in self.checked:
@@ -124,7 +133,10 @@ def _mapping_to(element: Reader, spelled: str) -> Reader:
     empty: Any = [] if spelled.startswith("{[") else ""
 
     def read(value: Any, where: Where, notes: Notes) -> dict[str, Any] | None:
-        if type(value) is not dict:
+        if type(value) is Repeating:
+            notes.unexpected += (f'duplicate field "{text_of((where, key))}"' for key in value if key in value.repeated)
+            value = dict(value)
+        elif type(value) is not dict:
             raise wrong_type(value, go_name, where, notes)
         for key, item in value.items():
             value[key] = element(empty if item is None else item, (where, key), notes)

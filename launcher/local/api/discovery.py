@@ -25,6 +25,7 @@ VERSION = {
 _SUBRESOURCES = {
     "binding": ("Binding", ("create",), {}),
     "eviction": ("Eviction", ("create",), {"group": "policy", "version": "v1"}),
+    "finalize": ("", ("update",), {}),
     "log": ("Pod", ("get",), {}),
     "status": ("", ("get", "patch", "update"), {}),
     "token": ("TokenRequest", ("create",), {"group": "authentication.k8s.io", "version": "v1"}),

@@ -12,8 +12,8 @@ import attrs
 from aiohttp import hdrs, web
 
 from launcher.local.api import log, subresources, tables, watches
-from launcher.local.api.apply import APPLY, YAML, Applier, parse_yaml
-from launcher.local.api.bodies import JSON, parse_json, parse_object, read_body, read_json
+from launcher.local.api.apply import APPLY, Applier, parse_yaml
+from launcher.local.api.bodies import JSON, YAML, parse_json, parse_object, read_body, read_json
 from launcher.local.api.intake import rfc3339
 from launcher.local.api.listing import encode_list, joined, list_page
 from launcher.local.api.patch import PATCHES
@@ -49,6 +49,12 @@ class Call:
     @property
     def writing(self) -> Writing:
         return Writing(self.query.field_validation, self.query.dry_run)
+
+    @property
+    def lasting(self) -> bool:
+        """Whether its answer takes as long as the client likes: a watch or a log."""
+        listed = self.request.method == hdrs.METH_GET and not self.route.name
+        return self.route.subresource == "log" or (listed and self.query.flag("watch") is True)
 
     @property
     def accepts(self) -> str:
@@ -108,7 +114,7 @@ class Endpoints:
         route, query = call.route, call.query
         matches = selector(route.resource, query.text("labelSelector"), query.text("fieldSelector"))
         if deletion.dry_run:
-            gone = self._registry.select(route.resource, route.namespace, matches)
+            gone = self._registry.store.tables[route.resource].select(route.namespace, matches)
         else:
             gone = self._registry.delete_all(route.resource, route.namespace, matches, deletion)
         metadata = {"resourceVersion": str(self._registry.store.version)}
@@ -155,11 +161,14 @@ class Endpoints:
     async def _delete(self, call: Call) -> web.StreamResponse:
         deletion = await self._deletion(call)
         stored, resource = self._stored(call), call.route.resource
-        deletion.check(resource, stored)
-        last = stored if deletion.dry_run else self._registry.delete(resource, stored, deletion)
-        if resource.returns_deleted or last.metadata.get("finalizers"):
-            return _answer(last.encoded)
-        details: dict[str, Any] = {"name": last.key[1], "kind": resource.plural, "uid": last.metadata["uid"]}
+        if deletion.dry_run:
+            shown = encode(self._registry.deleted(resource, stored, deletion))
+        else:
+            stored = self._registry.delete(resource, stored, deletion)
+            shown = stored.encoded
+        if resource.returns_deleted or stored.metadata.get("finalizers"):
+            return _answer(shown)
+        details: dict[str, Any] = {"name": stored.key[1], "kind": resource.plural, "uid": stored.metadata["uid"]}
         if resource.group:
             details["group"] = resource.group
         done = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details}
@@ -251,6 +260,7 @@ _OBJECT: Mapping[str, _Endpoint] = {
 }
 _SUBRESOURCES: Mapping[str, Mapping[str, _Endpoint]] = {
     "status": {"GET": Endpoints._get, "PUT": Endpoints._replace, "PATCH": Endpoints._patch},
+    "finalize": {"PUT": Endpoints._replace},
     "log": {"GET": Endpoints._log},
     "binding": {"POST": Endpoints._bind},
     "eviction": {"POST": Endpoints._evict},
@@ -273,4 +283,4 @@ def _answer(body: bytes, status: int = 200, warnings: Iterable[str] = ()) -> web
 
 def _written(written: Written, status: int = 200) -> web.Response:
     shown = written.unknown[:_WARNINGS_MAX]
-    return _answer(written.encoded, status, (f'unknown field "{field[:_WARNING_LENGTH]}"' for field in shown))
+    return _answer(written.encoded, status, (text[:_WARNING_LENGTH] for text in shown))

@@ -14,8 +14,16 @@ import attrs
 
 from launcher.local.api.decode import Notes, Schema
 from launcher.local.api.defaults import PREPARE
-from launcher.local.api.resources import Resource
-from launcher.local.api.status import bad_request, conflict, forbidden_value, invalid, invalid_object, uid_mismatch
+from launcher.local.api.resources import BY_KIND, Resource
+from launcher.local.api.status import (
+    StatusError,
+    bad_request,
+    conflict,
+    forbidden_value,
+    invalid,
+    invalid_object,
+    uid_mismatch,
+)
 from launcher.local.api.store import Stored
 from launcher.local.api.updates import UPDATE_CHECKS
 from launcher.local.api.validation import CHECKS_BY_KIND, check_metadata
@@ -77,7 +85,8 @@ class Intake:
     def changed(
         self, resource: Resource, stored: Stored, body: Any, subresource: str = ""
     ) -> tuple[dict[str, Any], list[str]]:
-        """The object that ``body`` makes of the stored one; with ``subresource`` status, of its status alone.
+        """The object that ``body`` makes of the stored one; with ``subresource`` status, of its status alone, and with
+        finalize of the finalizers in its spec.
 
         Raises ``StatusError``: 400, 422, and 409 when ``body`` was made from another version or object.
         """
@@ -85,6 +94,8 @@ class Intake:
         _check_same(resource, stored, obj["metadata"])
         if subresource == "status":
             return _with_status(stored.object, obj.get("status") or {}), self._told(notes)
+        if subresource == "finalize":
+            return {**stored.object, "spec": obj.get("spec", {})}, self._told(notes)
         own = {key: stored.metadata[key] for key in _SERVER_METADATA if key in stored.metadata}
         if self.managed is not None:
             own["managedFields"] = self.managed
@@ -94,6 +105,9 @@ class Intake:
         obj.pop("status", None)
         # Before what is compared: a client needn't send what the server fills in.
         _prepare(resource, obj, rfc3339(self.now))
+        if "finalize" in resource.subresources:
+            # Its spec is changed there alone.
+            obj["spec"] = stored.object["spec"]
         self._check_update(resource, stored, obj, notes)
         if "status" in stored.object:
             obj["status"] = stored.object["status"]
@@ -102,7 +116,7 @@ class Intake:
         return obj, self._told(notes)
 
     def _told(self, notes: Notes) -> list[str]:
-        return [] if self.validation == "Ignore" else notes.unknown
+        return [] if self.validation == "Ignore" else notes.unexpected
 
     def read(self, kind: str, body: Any, group: str = "") -> dict[str, Any]:
         """A request that isn't an object of its own: options, a binding. Raises ``StatusError`` 400 and
@@ -119,21 +133,14 @@ class Intake:
         body = {} if body is None else body
         if not isinstance(body, dict):
             raise bad_request(f"the body of the request must be a {resource.kind} object")
-        kind, version = body.pop("kind", None) or resource.kind, body.pop("apiVersion", None)
-        if kind != resource.kind:
-            raise bad_request(
-                f"the object provided is unrecognized (must be of type {resource.kind}): got kind {str(kind)[:60]!r}"
-            )
-        if version is not None and version != resource.api_version:
-            raise bad_request(
-                f"the API version in the data ({str(version)[:60]}) does not match the expected API version"
-                f" ({resource.api_version})"
-            )
+        kind, version = body.pop("kind", None) or resource.kind, body.pop("apiVersion", None) or resource.api_version
+        if (kind, version) != (resource.kind, resource.api_version):
+            raise _other_kind(resource, str(kind)[:60], str(version)[:60])
         notes = Notes(resource.kind)
         obj = self.schema.read(resource.kind, body, notes)
         obj.setdefault("metadata", {})
-        if notes.unknown and self.validation == "Strict":
-            listed = ", ".join(f'unknown field "{field}"' for field in notes.unknown[:20])
+        if notes.unexpected and self.validation == "Strict":
+            listed = ", ".join(notes.unexpected[:20])
             raise bad_request(
                 f'{resource.kind} in version "{resource.version}" cannot be handled as a {resource.kind}:'
                 f" strict decoding error: {listed}"
@@ -156,6 +163,19 @@ class Intake:
     def _refuse(self, resource: Resource, obj: dict[str, Any], notes: Notes) -> None:
         if notes.causes:
             raise invalid_object(resource.kind, resource.group, obj["metadata"].get("name", ""), notes.causes)
+
+
+def _other_kind(resource: Resource, kind: str, version: str) -> StatusError:
+    """400 for an object of another kind or version than the path's, in the words of Kubernetes' decoder."""
+    known = BY_KIND.get(kind)
+    if known is not None and known.api_version == version:
+        # Go's packages: of the version, and of the kinds of a group inside the server.
+        inside = (resource.group or "core").partition(".")[0]
+        why = f"converting ({known.version}.{kind}) to ({inside}.{resource.kind}): unknown conversion"
+    else:
+        why = f'no kind "{kind}" is registered for version "{version}" in scheme "pkg/api/legacyscheme/scheme.go:30"'
+    short = version.rpartition("/")[2]
+    return bad_request(f'{kind} in version "{short}" cannot be handled as a {resource.kind}: {why}')
 
 
 def _prepare(resource: Resource, obj: dict[str, Any], moment: str) -> None:
@@ -212,7 +232,8 @@ def _check_finalizers(old: Mapping[str, Any], new: Mapping[str, Any], notes: Not
     if added:
         text = "no new finalizers can be added if the object is being deleted, found new finalizers"
         text += f" []string{{{', '.join(map(json.dumps, added))}}}"
-        notes.causes.append(forbidden_value("metadata.finalizers", text))
+        # Twice, as in Kubernetes, where the check of all objects and that of the kind both find it.
+        notes.causes += [forbidden_value("metadata.finalizers", text)] * 2
 
 
 def _with_status(old: Mapping[str, Any], status: dict[str, Any]) -> dict[str, Any]:

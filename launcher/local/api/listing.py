@@ -35,7 +35,7 @@ def list_page(registry: Registry, resource: Resource, namespace: str, query: Que
     if asked > store.version:
         raise too_new(asked, store.version)
     matches = selector(resource, query.text("labelSelector"), query.text("fieldSelector"))
-    found = registry.select(resource, namespace, matches)
+    found = store.tables[resource].select(namespace, matches)
     version = store.version
     if token := query.text("continue"):
         version, last = _decode(token)

@@ -130,9 +130,7 @@ def json_patch(document: Any, operations: Any) -> Any:
                 raise bad_request(f"a JSON patch operation {op} needs a value")
             _OPERATIONS[op](root, path, operation.get("value"))
         else:
-            raise bad_request(
-                f"a JSON patch operation must be add, remove, replace, move, copy or test, not {op!r:.50}"
-            )
+            raise _rejected(f"an operation must be add, remove, replace, move, copy or test, not {op!r:.50}")
     return root.get("")
 
 
@@ -205,7 +203,7 @@ def _no_fit(parts: list[str]) -> StatusError:
 
 
 def _rejected(why: str) -> StatusError:
-    return StatusError(422, "Invalid", f"the server rejected our request due to an error in our request: {why}")
+    return StatusError(422, "Invalid", f"the server rejected our request due to an error in our request: {why}", {})
 
 
 PATCHES: Mapping[str, Callable[[Any, Any], Any]] = {

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from launcher.local.api import quantities
+from launcher.local.api.claim_validation import check_claim_spec
 from launcher.local.api.decode import Notes
 from launcher.local.api.names import CHECKS, label_value, qualified_name
 from launcher.local.api.status import Cause, duplicate, forbidden_value, invalid, not_found_value, required
@@ -33,6 +34,10 @@ def check_pod(pod: Mapping[str, Any], notes: Notes) -> None:
     spec = pod.get("spec") or {}
     notes.causes += _spec(spec)
     notes.causes += _volumes(spec)
+    for at, volume in enumerate(spec.get("volumes") or ()):
+        if template := volume.get("ephemeral", {}).get("volumeClaimTemplate"):
+            path = f"spec.volumes[{at}].ephemeral.volumeClaimTemplate.spec"
+            check_claim_spec(template.get("spec", {}), path, notes)
     volumes = {volume.get("name") for volume in spec.get("volumes") or ()}
     names: set[str] = set()
     for group in ("containers", "initContainers"):

@@ -88,11 +88,30 @@ _FIXED = {1: 8, 5: 4}
 _VARINT_MAX = 10
 
 _Value = int | bytes
-_Put = Callable[[dict[str, Any], Any], None]
+_Put = Callable[[dict[str, Any], Any, "_Budget"], None]
+
+# Fields of one body, those of messages in it included: more than an object of a mebibyte has, and read in a fifth of
+# a second. A hostile body has a million of them.
+FIELDS_MAX = 100_000
+
+# Fields of a time, each given twice at most.
+_TIME_FIELDS = 4
 
 
 class _Malformed(Exception):
     """The bytes are no message of the shape that they claim to be."""
+
+
+class _Budget:
+    """How many fields may still be read."""
+
+    def __init__(self, fields: int) -> None:
+        self.left = fields
+
+    def spend(self) -> None:
+        self.left -= 1
+        if self.left < 0:
+            raise _Malformed("it has too many fields")
 
 
 def is_protobuf(body: bytes) -> bool:
@@ -103,13 +122,14 @@ def is_protobuf(body: bytes) -> bool:
 def decode(body: bytes) -> dict[str, Any]:
     """The object as its JSON would be, with kind and apiVersion. Raises ``StatusError`` 400 and 415."""
     try:
-        envelope = _SHAPES["Unknown"].read(body.removeprefix(_MAGIC))
+        budget = _Budget(FIELDS_MAX)
+        envelope = _SHAPES["Unknown"].read(body.removeprefix(_MAGIC), budget)
         named = envelope.get("typeMeta", {})
         kind, version = named.get("kind", ""), named.get("apiVersion", "")
         shape = _OBJECTS.get((kind, version)) or _OBJECTS.get((kind, "*"))
         if shape is None or envelope.get("contentEncoding") or envelope.get("contentType", PROTOBUF) != PROTOBUF:
             raise _unknown(kind, version)
-        return {"kind": kind, "apiVersion": version, **shape.read(envelope.get("raw", b""))}
+        return {"kind": kind, "apiVersion": version, **shape.read(envelope.get("raw", b""), budget)}
     except _Malformed as exc:
         raise bad_request(f"the body of the request is not valid protobuf: {exc}") from None
 
@@ -126,13 +146,14 @@ class _Shape:
     def __init__(self) -> None:
         self.fields: dict[tuple[int, int], _Put] = {}
 
-    def read(self, data: bytes) -> dict[str, Any]:
-        return self.merge({}, data)
+    def read(self, data: bytes, budget: _Budget) -> dict[str, Any]:
+        return self.merge({}, data, budget)
 
-    def merge(self, into: dict[str, Any], data: bytes) -> dict[str, Any]:
+    def merge(self, into: dict[str, Any], data: bytes, budget: _Budget) -> dict[str, Any]:
         for key, value in _pairs(data):
+            budget.spend()
             if put := self.fields.get(key):
-                put(into, value)
+                put(into, value, budget)
         return into
 
 
@@ -189,7 +210,7 @@ def _time(value: bytes) -> str:
     """RFC 3339; nothing for Go's zero time, which is sent as an empty message."""
     if not value:
         return ""
-    moment = _SHAPES["Timestamp"].read(value)
+    moment = _SHAPES["Timestamp"].read(value, _Budget(_TIME_FIELDS))
     try:
         since = timedelta(seconds=moment.get("seconds", 0), microseconds=moment.get("nanos", 0) // 1000)
         return (_EPOCH + since).isoformat().replace("+00:00", "Z")
@@ -219,7 +240,7 @@ _SCALARS: Mapping[str, _Scalar] = {
 
 
 def _one(name: str, scalar: _Scalar) -> _Put:
-    def put(into: dict[str, Any], value: Any) -> None:
+    def put(into: dict[str, Any], value: Any, _budget: _Budget) -> None:
         converted = scalar.convert(value)
         if converted or not scalar.sparse:
             into[name] = converted
@@ -228,16 +249,17 @@ def _one(name: str, scalar: _Scalar) -> _Put:
 
 
 def _message(name: str, shape: _Shape) -> _Put:
-    def put(into: dict[str, Any], value: Any) -> None:
+    def put(into: dict[str, Any], value: Any, budget: _Budget) -> None:
         # A message that comes twice is one message, as protobuf has it.
-        shape.merge(into.setdefault(name, {}), value)
+        shape.merge(into.setdefault(name, {}), value, budget)
 
     return put
 
 
-def _list(name: str, convert: Callable[[Any], Any]) -> _Put:
-    def put(into: dict[str, Any], value: Any) -> None:
-        into.setdefault(name, []).append(convert(value))
+def _list(name: str, element: _Scalar | _Shape) -> _Put:
+    def put(into: dict[str, Any], value: Any, budget: _Budget) -> None:
+        read = element.read(value, budget) if isinstance(element, _Shape) else element.convert(value)
+        into.setdefault(name, []).append(read)
 
     return put
 
@@ -246,8 +268,8 @@ def _mapping(name: str, scalar: _Scalar) -> _Put:
     entry = _Shape()
     entry.fields = {(1, _BYTES): _one("key", _SCALARS["str"]), (2, scalar.wire): _one("value", scalar)}
 
-    def put(into: dict[str, Any], value: Any) -> None:
-        pair = entry.read(value)
+    def put(into: dict[str, Any], value: Any, budget: _Budget) -> None:
+        pair = entry.read(value, budget)
         into.setdefault(name, {})[pair.get("key", "")] = pair.get("value", "")
 
     return put
@@ -258,7 +280,7 @@ def _field(name: str, spelled: str, shapes: Mapping[str, _Shape]) -> tuple[int, 
     inner = spelled.strip("[]{}")
     scalar = _SCALARS.get(inner)
     if spelled.startswith("["):
-        return _BYTES, _list(name, scalar.convert if scalar else shapes[inner].read)
+        return _BYTES, _list(name, scalar or shapes[inner])
     if scalar is None:
         return _BYTES, _message(name, shapes[inner])
     return (_BYTES, _mapping(name, scalar)) if spelled.startswith("{") else (scalar.wire, _one(name, scalar))

@@ -19,7 +19,7 @@ from launcher.local.api.intake import Intake
 from launcher.local.api.patch import PATCHES
 from launcher.local.api.removal import Deletion, Removal
 from launcher.local.api.resources import BY_KIND, Resource
-from launcher.local.api.selectors import Predicate
+from launcher.local.api.selectors import Selector
 from launcher.local.api.state import State
 from launcher.local.api.status import already_exists, forbidden, not_found
 from launcher.local.api.store import Store, Stored, encode, owners
@@ -83,11 +83,6 @@ class Registry:
             raise not_found(resource, name)
         return stored
 
-    def select(self, resource: Resource, namespace: str, matches: Predicate | None) -> list[Stored]:
-        """What matches, in the order of namespace and name."""
-        found = self.store.tables[resource].all(namespace)
-        return [stored for stored in found if matches is None or matches(stored.object)]
-
     @_transaction
     def create(self, resource: Resource, namespace: str, body: Any, how: Writing) -> Written:
         self._admit_namespace(resource, namespace, body)
@@ -147,6 +142,9 @@ class Registry:
         # What waited for its finalizers alone goes now; a pod with grace left waits for its node.
         if ending and stored.metadata.get("finalizers") and not metadata.get("deletionGracePeriodSeconds"):
             return self._removal.remove(resource, new)
+        if ending and resource is _NAMESPACE and not new.object["spec"].get("finalizers"):
+            # Whoever takes the last finalizer from its spec wants it gone, whatever is left in it.
+            return self._removal.remove(resource, new)
         if owners(stored.object) != owners(new.object):
             self._removal.collect_orphan(resource, new)
         return new
@@ -156,13 +154,17 @@ class Registry:
         """Its last state, or the one that is left to end."""
         return self._removal.delete(resource, stored, deletion)
 
+    def deleted(self, resource: Resource, stored: Stored, deletion: Deletion) -> dict[str, Any]:
+        """What ``delete`` would answer, with nothing changed: for a dry run."""
+        return self._removal.preview(resource, stored, deletion)
+
     @_transaction
     def delete_all(
-        self, resource: Resource, namespace: str, matches: Predicate | None, deletion: Deletion
+        self, resource: Resource, namespace: str, matches: Selector | None, deletion: Deletion
     ) -> list[Stored]:
         """Everything that matches."""
         gone = []
-        for stored in self.select(resource, namespace, matches):
+        for stored in self.store.tables[resource].select(namespace, matches):
             # An earlier one may have taken it along.
             current = self.store.tables[resource].get(*stored.key)
             if current is not None:

@@ -72,9 +72,7 @@ class Removal:
 
     def delete(self, resource: Resource, stored: Stored, deletion: Deletion) -> Stored:
         """Delete one object: at once, or marked and left to its finalizers or its node. Its last state."""
-        deletion.check(resource, stored)
-        if resource is _NAMESPACE and stored.key[1] in _LASTING:
-            raise forbidden(resource, stored.key[1], "this namespace may not be deleted")
+        self._admit(resource, stored, deletion)
         if deletion.orphan:
             for kind, dependent in self._store.owned_by(stored.metadata["uid"]):
                 self._disown(kind, dependent, stored.metadata["uid"])
@@ -84,6 +82,16 @@ class Removal:
             last = self._delete(resource, stored, deletion.grace)
         self._settle()
         return last
+
+    def preview(self, resource: Resource, stored: Stored, deletion: Deletion) -> dict[str, Any]:
+        """The object as ``delete`` would mark it; nothing is changed."""
+        self._admit(resource, stored, deletion)
+        return self._marked(resource, stored, deletion.grace)
+
+    def _admit(self, resource: Resource, stored: Stored, deletion: Deletion) -> None:
+        deletion.check(resource, stored)
+        if resource is _NAMESPACE and stored.key[1] in _LASTING:
+            raise forbidden(resource, stored.key[1], "this namespace may not be deleted")
 
     def remove(self, resource: Resource, stored: Stored) -> Stored:
         """Remove one object now, with all that follows."""
@@ -102,17 +110,38 @@ class Removal:
         if resource is _NAMESPACE:
             return self._empty_namespace(stored)
         if resource.graceful:
-            marked = self._mark_gracefully(resource, stored, grace)
+            marked = self._mark(resource, stored, grace)
             if marked.metadata["deletionGracePeriodSeconds"] or marked.metadata.get("finalizers"):
                 return marked
             return self._remove(resource, marked)
         if not stored.metadata.get("finalizers"):
             return self._remove(resource, stored)
-        if "deletionTimestamp" in stored.metadata:
-            return stored
-        return self._mark(resource, stored, self._now(), 0)
+        return self._mark(resource, stored, None)
 
-    def _mark_gracefully(self, resource: Resource, stored: Stored, asked: int | None) -> Stored:
+    def _marked(self, resource: Resource, stored: Stored, asked: int | None) -> dict[str, Any]:
+        """The object as a delete with that grace marks it, the stored one where nothing is left to mark."""
+        if resource is _NAMESPACE:
+            return self._terminating(stored)
+        end = self._end(resource, stored, asked)
+        if end is None:
+            return stored.object
+        when, grace = end
+        marks = {"deletionTimestamp": rfc3339(when), "deletionGracePeriodSeconds": grace}
+        if resource.counted and "deletionTimestamp" not in stored.metadata:
+            marks["generation"] = stored.metadata["generation"] + 1
+        return {**stored.object, "metadata": {**stored.metadata, **marks}}
+
+    def _mark(self, resource: Resource, stored: Stored, asked: int | None) -> Stored:
+        marked = self._marked(resource, stored, asked)
+        return stored if marked is stored.object else self._store.put(resource, marked)
+
+    def _end(self, resource: Resource, stored: Stored, asked: int | None) -> tuple[datetime, int] | None:
+        """When the object is to go and with how many seconds of grace; None to leave it as it is."""
+        if resource.graceful:
+            return self._graceful_end(stored, asked)
+        return None if "deletionTimestamp" in stored.metadata else (self._now(), 0)
+
+    def _graceful_end(self, stored: Stored, asked: int | None) -> tuple[datetime, int] | None:
         spec, metadata = stored.object["spec"], stored.metadata
         grace: int = spec["terminationGracePeriodSeconds"] if asked is None else asked
         if not spec.get("nodeName") or stored.object["status"].get("phase") in _ENDED:
@@ -120,19 +149,13 @@ class Removal:
         # A negative grace is one second, in Kubernetes too.
         grace = 1 if grace < 0 else grace
         if "deletionTimestamp" not in metadata:
-            return self._mark(resource, stored, _after(self._now(), grace), grace)
+            return _after(self._now(), grace), grace
         before = min(metadata["deletionGracePeriodSeconds"], _LONGEST_GRACE)
         if asked is None or grace >= before:
-            return stored
+            return None
         # Counted from the first request, but never back into the past.
         first = datetime.fromisoformat(metadata["deletionTimestamp"]) - timedelta(seconds=before)
-        return self._mark(resource, stored, max(_after(first, grace), self._now()), grace)
-
-    def _mark(self, resource: Resource, stored: Stored, when: datetime, grace: int) -> Stored:
-        marks = {"deletionTimestamp": rfc3339(when), "deletionGracePeriodSeconds": grace}
-        if resource.counted and "deletionTimestamp" not in stored.metadata:
-            marks["generation"] = stored.metadata["generation"] + 1
-        return self._store.put(resource, {**stored.object, "metadata": {**stored.metadata, **marks}})
+        return max(_after(first, grace), self._now()), grace
 
     def _remove(self, resource: Resource, stored: Stored) -> Stored:
         last = self._store.remove(resource, stored)
@@ -206,11 +229,15 @@ class Removal:
             metadata["ownerReferences"] = kept
         return self._store.put(resource, {**dependent.object, "metadata": metadata})
 
+    def _terminating(self, namespace: Stored) -> dict[str, Any]:
+        if "deletionTimestamp" in namespace.metadata:
+            return namespace.object
+        metadata = {**namespace.metadata, "deletionTimestamp": rfc3339(self._now())}
+        status = {**namespace.object["status"], "phase": "Terminating"}
+        return {**namespace.object, "metadata": metadata, "status": status}
+
     def _empty_namespace(self, namespace: Stored) -> Stored:
-        if "deletionTimestamp" not in namespace.metadata:
-            ending = {**namespace.object, "status": {**namespace.object["status"], "phase": "Terminating"}}
-            metadata = {**namespace.metadata, "deletionTimestamp": rfc3339(self._now())}
-            namespace = self._store.put(_NAMESPACE, {**ending, "metadata": metadata})
+        namespace = self._mark(_NAMESPACE, namespace, None)
         for resource, stored in self._store.in_namespace(namespace.key[1]):
             if "deletionTimestamp" not in stored.metadata:
                 self._delete(resource, stored)

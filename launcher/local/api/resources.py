@@ -126,7 +126,7 @@ RESOURCES = (
         "Namespace",
         namespaced=False,
         short=("ns",),
-        subresources=("status",),
+        subresources=("finalize", "status"),
         name_format="dns_label",
         fields=_same("status.phase"),
         returns_deleted=True,

@@ -10,12 +10,9 @@ from collections.abc import Mapping
 
 ADDITIONS = """
 ObjectMeta: finalizers:[qualified_name] managedFields:dropped selfLink:dropped
-OwnerReference: apiVersion* kind* name* uid*
-DeleteOptions: propagationPolicy:Orphan|Background|Foreground
 
 Pod: spec*
 Secret: type=Opaque
-PersistentVolumeClaim: spec*
 PersistentVolume: spec*
 Node: spec={}
 Namespace: spec={}
@@ -29,7 +26,6 @@ TokenRequest: spec*
 SelfSubjectAccessReview: spec={}
 SelfSubjectRulesReview: spec={}
 
-PolicyRule: verbs*
 Subject: kind* name*
 RoleRef: apiGroup=rbac.authorization.k8s.io kind* name*
 TokenRequestSpec: expirationSeconds=3600
@@ -38,9 +34,8 @@ CSIDriverSpec: attachRequired=true podInfoOnMount=false storageCapacity=false re
   volumeLifecycleModes:[Persistent|Ephemeral]
 Taint: key*:qualified_name effect*:NoSchedule|PreferNoSchedule|NoExecute
 
-PersistentVolumeClaimSpec: accessModes*:[ReadWriteOnce|ReadOnlyMany|ReadWriteMany|ReadWriteOncePod] resources*
-  volumeMode:Filesystem|Block=Filesystem
-PersistentVolumeSpec: capacity* accessModes*:[ReadWriteOnce|ReadOnlyMany|ReadWriteMany|ReadWriteOncePod]
+PersistentVolumeClaimSpec: volumeMode:Filesystem|Block=Filesystem
+PersistentVolumeSpec: capacity* accessModes*
   persistentVolumeReclaimPolicy:Retain|Delete|Recycle=Retain volumeMode:Filesystem|Block=Filesystem
 LocalVolumeSource: path*
 CSIPersistentVolumeSource: driver* volumeHandle*

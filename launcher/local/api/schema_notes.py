@@ -7,6 +7,7 @@ and decoding goes on.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -23,14 +24,30 @@ Where = tuple[Any, ...]
 
 @attrs.define
 class Notes:
-    """What decoding found: ``causes`` make the object invalid, ``unknown`` fields have been dropped."""
+    """What decoding found: ``causes`` make the object invalid, ``unexpected`` are sentences about fields that
+    have been dropped, unknown or repeated."""
 
     kind: str
     causes: list[Cause] = attrs.field(factory=list)
-    unknown: list[str] = attrs.field(factory=list)
+    unexpected: list[str] = attrs.field(factory=list)
 
 
 Reader = Callable[[Any, Where, Notes], Any]
+
+
+class Repeating(dict[str, Any]):
+    """An object of JSON in which fields stand more than once; of each the last one counts, as in Go."""
+
+    def __init__(self, pairs: list[tuple[str, Any]]) -> None:
+        super().__init__(pairs)
+        # Counted, since a hostile object has a million of them.
+        self.repeated = frozenset(name for name, times in Counter(name for name, _ in pairs).items() if times > 1)
+
+
+def mapping(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """What ``json.loads`` makes of an object, with a mark where fields are repeated."""
+    made = dict(pairs)
+    return made if len(made) == len(pairs) else Repeating(pairs)
 
 
 def text_of(where: Where) -> str:
@@ -53,7 +70,15 @@ def undecodable(notes: Notes, why: str) -> StatusError:
     return bad_request(f'{notes.kind} in version "v1" cannot be handled as a {notes.kind}: {why}')
 
 
-_JSON_NAMES = {dict: "object", list: "array", str: "string", bool: "bool", int: "number", float: "number"}
+_JSON_NAMES = {
+    dict: "object",
+    Repeating: "object",
+    list: "array",
+    str: "string",
+    bool: "bool",
+    int: "number",
+    float: "number",
+}
 
 
 def _keys(where: Where) -> list[Any]:

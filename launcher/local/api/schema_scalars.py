@@ -51,6 +51,12 @@ def _plain(kind: type, go_name: str) -> Reader:
     return read
 
 
+def _object(value: Any, where: Where, notes: Notes) -> Any:
+    if not isinstance(value, dict):
+        raise wrong_type(value, "map[string]interface {}", where, notes)
+    return value
+
+
 def _integer(bits: int) -> Reader:
     limit = 2 ** (bits - 1)
 
@@ -132,7 +138,7 @@ def _dropped(value: Any, where: Where, notes: Notes) -> None:
 SCALARS: Mapping[str, Reader] = {
     "str": _plain(str, "string"),
     "bool": _plain(bool, "bool"),
-    "object": _plain(dict, "map[string]interface {}"),
+    "object": _object,
     "int32": _integer(32),
     "int64": _integer(64),
     "intstr": _number_or_text,

@@ -1,18 +1,19 @@
-"""Label and field selectors: text in, a predicate on objects out. Pure; bad text raises a 400
+"""Label and field selectors: text in, a ``Selector`` of objects out. Pure; bad text raises a 400
 ``StatusError``."""
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+import attrs
+
 from launcher.local.api.names import label_value, qualified_name
 from launcher.local.api.resources import Resource
 from launcher.local.api.status import StatusError, bad_request
-
-Predicate = Callable[[dict[str, Any]], bool]
 
 _SET = re.compile(r"(?P<key>[^\s,!=()<>]+)\s+(?P<op>in|notin)\s*\((?P<values>[^()]*)\)")
 _COMPARED = re.compile(r"(?P<key>[^\s,!=()<>]+)\s*(?P<op>==|!=|=|<|>)\s*(?P<value>[^\s,!=()<>]*)")
@@ -22,18 +23,37 @@ _FIELD = re.compile(r"(?P<key>[^=!,\\]+)(?P<op>==|!=|=)(?P<value>(?:\\.|[^\\,=])
 _LabelTest = Callable[[Mapping[str, str]], bool]
 
 
-def selector(resource: Resource, labels: str, fields: str) -> Predicate | None:
-    """The predicate that both texts make together; None when both are empty and everything matches."""
+@attrs.frozen
+class Selector:
+    """What an object's labels and fields must be. A field's requirement is its place, its value, and whether it
+    must be equal."""
+
+    labels: list[_LabelTest]
+    fields: list[tuple[int, str, bool]]
+
+    def chooses(self, labels: Mapping[str, str], fields: tuple[str, ...]) -> bool:
+        """Whether an object with these is chosen; ``fields`` in the order of ``field_paths``."""
+        return all(test(labels) for test in self.labels) and all(
+            (fields[place] == value) is equal for place, value, equal in self.fields
+        )
+
+
+def selector(resource: Resource, labels: str, fields: str) -> Selector | None:
+    """The selector that both texts make together; None when both are empty and everything matches."""
     label_tests = [_label_test(part) for part in _split(labels)] if labels.strip() else []
     field_tests = [_field_test(resource, part) for part in _fields(fields)] if fields.strip() else []
     if not label_tests and not field_tests:
         return None
+    return Selector(label_tests, field_tests)
 
-    def matches(obj: dict[str, Any]) -> bool:
-        own = obj["metadata"].get("labels") or {}
-        return all(test(own) for test in label_tests) and all(test(obj) for test in field_tests)
 
-    return matches
+@functools.cache
+def field_paths(resource: Resource) -> dict[str, tuple[str, ...]]:
+    """The fields of a kind that can be selected, and where each is found."""
+    known = {"metadata.name": "metadata.name", **resource.fields}
+    if resource.namespaced:
+        known["metadata.namespace"] = "metadata.namespace"
+    return {label: tuple(path.split(".")) for label, path in known.items()}
 
 
 def _split(text: str) -> Iterator[str]:
@@ -110,21 +130,19 @@ def _fields(text: str) -> Iterator[tuple[str, bool, str]]:
         at = found.end() + 1
 
 
-def _field_test(resource: Resource, requirement: tuple[str, bool, str]) -> Predicate:
+def _field_test(resource: Resource, requirement: tuple[str, bool, str]) -> tuple[int, str, bool]:
     label, equal, value = requirement
-    known = {"metadata.name": "metadata.name", **resource.fields}
-    if resource.namespaced:
-        known["metadata.namespace"] = "metadata.namespace"
+    known = list(field_paths(resource))
     if label not in known and not resource.fields:
         listed = ", ".join(json.dumps(name) for name in known)
         raise bad_request(f"{json.dumps(label[:100])} is not a known field selector: only {listed}")
     if label not in known:
         raise bad_request(f"field label not supported: {label[:100]}")
-    path = known[label].split(".")
-    return lambda obj: (_read(obj, path) == value) is equal
+    return known.index(label), value, equal
 
 
-def _read(obj: Any, path: list[str]) -> str:
+def read_field(obj: Any, path: tuple[str, ...]) -> str:
+    """The text at ``path``; empty when there is none."""
     for part in path:
         obj = obj.get(part) if isinstance(obj, dict) else None
     return obj if isinstance(obj, str) else ""

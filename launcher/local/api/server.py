@@ -19,10 +19,12 @@ from launcher.local.api.registry import Registry
 from launcher.local.api.routes import parse_path
 from launcher.local.api.state import State
 from launcher.local.api.status import (
+    RETRY_AFTER,
     StatusError,
     bad_request,
     internal_error,
     method_not_allowed,
+    too_many_requests,
     unauthorized,
 )
 from launcher.local.api.store import encode
@@ -41,6 +43,10 @@ BACKLOG = 1024
 
 # Bytes of a request's first line: selectors that name hundreds of runs are long.
 LINE_MAX = 64 * 1024
+
+# Requests that may be under way at once, watches and logs aside: each holds up to a whole body. Twice what a batch of
+# 500 pods sends at once.
+IN_FLIGHT_MAX = 1000
 
 # What refusals call the options of a request.
 _OPTIONS = {"POST": "CreateOptions", "PUT": "UpdateOptions", "PATCH": "PatchOptions", "DELETE": "DeleteOptions"}
@@ -96,6 +102,7 @@ class ApiServer:
         self._port = port
         self._documents: dict[str, bytes] = {}
         self._closing = asyncio.Event()
+        self._in_flight = 0
         self._registry = Registry(clock, state)
         self._tokens = Tokens(token)
         self._endpoints = Endpoints(self._registry, self._tokens, self._closing)
@@ -158,9 +165,16 @@ class ApiServer:
         if path.startswith(openapi.PREFIX):
             return self._document(request, openapi.encoded(path))
         query: dict[str, str] = dict(request.rel_url.query) if request.rel_url.raw_query_string else {}
-        return await self._endpoints.answer(
-            Call(request, parse_path(path), Query(query, _OPTIONS.get(request.method, "ListOptions")), user)
-        )
+        call = Call(request, parse_path(path), Query(query, _OPTIONS.get(request.method, "ListOptions")), user)
+        if call.lasting:
+            return await self._endpoints.answer(call)
+        if self._in_flight >= IN_FLIGHT_MAX:
+            raise too_many_requests()
+        self._in_flight += 1
+        try:
+            return await self._endpoints.answer(call)
+        finally:
+            self._in_flight -= 1
 
     def _document(self, request: web.BaseRequest, document: bytes) -> web.StreamResponse:
         if request.method != hdrs.METH_GET:
@@ -170,4 +184,7 @@ class ApiServer:
 
 
 def _refusal(error: StatusError) -> web.Response:
-    return web.Response(body=encode(error.body()), status=error.code, headers={"Content-Type": "application/json"})
+    headers = {"Content-Type": "application/json"}
+    if error.code == 429:
+        headers["Retry-After"] = str(RETRY_AFTER)
+    return web.Response(body=encode(error.body()), status=error.code, headers=headers)

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 # three million.
 SHOWN = 300
 
+# Seconds after which a client that was one too many may come again, as the API server says it.
+RETRY_AFTER = 1
+
 
 class StatusError(Exception):
     """A refusal with its HTTP ``code``, the API's ``reason`` for it, a sentence, and details for programs."""
@@ -148,6 +151,11 @@ def unsupported_media_type(accepted: Iterable[str]) -> StatusError:
     known = ", ".join(accepted)
     message = f"the body of the request was in an unknown format - accepted media types include: {known}"
     return StatusError(415, "UnsupportedMediaType", message)
+
+
+def too_many_requests() -> StatusError:
+    message = "Too many requests, please try again later."
+    return StatusError(429, "TooManyRequests", message, {"retryAfterSeconds": RETRY_AFTER})
 
 
 def invalid_object(kind: str, group: str, name: str, causes: Sequence[Cause]) -> StatusError:

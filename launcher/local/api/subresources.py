@@ -40,6 +40,8 @@ AUDIENCE = "https://kubernetes.default.svc"
 # Phases in which an eviction is an ordinary delete.
 _NOT_RUNNING = ("Pending", "Succeeded", "Failed")
 
+_POLICIES = ("Foreground", "Background", "Orphan")
+
 SUCCESS = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}
 
 
@@ -96,6 +98,8 @@ def deletion_of(options: dict[str, Any]) -> Deletion:
     if policy and "orphanDependents" in options:
         text = "orphanDependents and deletionPropagation cannot be both set"
         raise invalid_options("DeleteOptions", invalid("propagationPolicy", policy, text))
+    if policy not in (None, *_POLICIES):
+        raise invalid_options("DeleteOptions", unsupported("propagationPolicy", policy, [*_POLICIES, "nil"]))
     return Deletion(
         grace=options.get("gracePeriodSeconds"),
         uid=preconditions.get("uid", ""),
@@ -179,8 +183,9 @@ def _misasked(kind: str, spec: Mapping[str, Any], namespace: str) -> Cause | Non
 
 
 def _user(name: str) -> dict[str, Any]:
-    groups = ["system:authenticated"] if name.startswith("system:serviceaccount:") else _ADMIN_GROUPS
-    return {"username": name, "groups": groups}
+    if name.startswith("system:serviceaccount:"):
+        return {"username": name, "groups": ["system:authenticated"]}
+    return {"username": name, "uid": "admin", "groups": _ADMIN_GROUPS}
 
 
 def _who(_registry: Registry, _spec: Mapping[str, Any], asker: Asker) -> dict[str, Any]:

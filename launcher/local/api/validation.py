@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from launcher.local.api.claim_validation import check_claim_spec, check_class, check_modes
 from launcher.local.api.decode import Notes
-from launcher.local.api.names import CHECKS, config_key, dns_subdomain, label_value, qualified_name
+from launcher.local.api.names import CHECKS, config_key, label_value, qualified_name
 from launcher.local.api.pod_validation import check_pod
 from launcher.local.api.resources import Resource
 from launcher.local.api.status import (
@@ -27,6 +28,13 @@ ANNOTATIONS_MAX = 256 * 1024
 DATA_MAX = 1024 * 1024
 
 
+# What a reference to an owner must have, and what is said of an empty one.
+_OWNER_FIELDS = {
+    "apiVersion": "version must not be empty",
+    **dict.fromkeys(("kind", "name", "uid"), "must not be empty"),
+}
+
+
 def check_metadata(resource: Resource, metadata: Mapping[str, Any], notes: Notes) -> None:
     """Name, labels, annotations, finalizers' and owners' fields."""
     _check_name(resource, metadata, notes)
@@ -40,6 +48,13 @@ def check_metadata(resource: Resource, metadata: Mapping[str, Any], notes: Notes
     if size > ANNOTATIONS_MAX:
         notes.causes.append(too_long("metadata.annotations", ANNOTATIONS_MAX))
     owners = metadata.get("ownerReferences") or ()
+    for owner in owners:
+        notes.causes += [
+            # Without its place in the list, as Kubernetes has it.
+            invalid(f"metadata.ownerReferences.{field}", "", text)
+            for field, text in _OWNER_FIELDS.items()
+            if not owner.get(field)
+        ]
     if sum(bool(owner.get("controller")) for owner in owners) > 1:
         text = "Only one reference can have Controller set to true"
         notes.causes.append(invalid("metadata.ownerReferences", len(owners), text))
@@ -48,14 +63,14 @@ def check_metadata(resource: Resource, metadata: Mapping[str, Any], notes: Notes
 def _check_name(resource: Resource, metadata: Mapping[str, Any], notes: Notes) -> None:
     name = metadata.get("name", "")
     check = CHECKS[resource.name_format]
-    if not name:
-        notes.causes.append(required("metadata.name", "name or generateName is required"))
-    else:
-        notes.causes += [invalid("metadata.name", name, text) for text in check(name)]
     if prefix := metadata.get("generateName", ""):
         # With a letter in the place of what the server adds.
         causes = check(prefix + "a" if len(prefix) < 50 else prefix[:50] + "a")
         notes.causes += [invalid("metadata.generateName", prefix, text) for text in causes]
+    if not name:
+        notes.causes.append(required("metadata.name", "name or generateName is required"))
+    else:
+        notes.causes += [invalid("metadata.name", name, text) for text in check(name)]
 
 
 def _config_map(config_map: Mapping[str, Any], notes: Notes) -> None:
@@ -96,14 +111,7 @@ def _decoded_size(data: Mapping[str, str]) -> int:
 
 
 def _claim(claim: Mapping[str, Any], notes: Notes) -> None:
-    resources = claim.get("spec", {}).get("resources")
-    if resources is not None and "storage" not in resources.get("requests", {}):
-        notes.causes.append(required("spec.resources[storage]"))
-    modes = claim.get("spec", {}).get("accessModes") or ()
-    if "ReadWriteOncePod" in modes and len(modes) > 1:
-        text = "may not use ReadWriteOncePod with other access modes"
-        notes.causes.append(forbidden_value("spec.accessModes", text))
-    _check_class(claim, notes)
+    check_claim_spec(claim.get("spec", {}), "spec", notes)
 
 
 _VOLUME_FIELDS = {
@@ -124,13 +132,8 @@ def _volume(volume: Mapping[str, Any], notes: Notes) -> None:
     ]
     if "local" in spec and "nodeAffinity" not in spec:
         notes.causes.append(required("spec.nodeAffinity", "Local volume requires node affinity"))
-    _check_class(volume, notes)
-
-
-def _check_class(obj: Mapping[str, Any], notes: Notes) -> None:
-    name = obj.get("spec", {}).get("storageClassName")
-    if name:
-        notes.causes += [invalid("spec.storageClassName", name, text) for text in dns_subdomain(name)]
+    check_modes(spec, "spec", notes)
+    check_class(spec, "spec", notes)
 
 
 def _event(event: Mapping[str, Any], notes: Notes) -> None:
@@ -149,6 +152,36 @@ def _service_account(account: Mapping[str, Any], notes: Notes) -> None:
     notes.causes += repeated
 
 
+def _lease(lease: Mapping[str, Any], notes: Notes) -> None:
+    spec = lease.get("spec", {})
+    if spec.get("leaseDurationSeconds", 1) <= 0:
+        text = "must be greater than 0"
+        notes.causes.append(invalid("spec.leaseDurationSeconds", spec["leaseDurationSeconds"], text))
+    if spec.get("leaseTransitions", 0) < 0:
+        text = "must be greater than or equal to 0"
+        notes.causes.append(invalid("spec.leaseTransitions", spec["leaseTransitions"], text))
+
+
+_RULE_FIELDS = {
+    "apiGroups": "resource rules must supply at least one api group",
+    "resources": "resource rules must supply at least one resource",
+}
+
+
+def _role(role: Mapping[str, Any], notes: Notes) -> None:
+    for at, rule in enumerate(role.get("rules") or ()):
+        path = f"rules[{at}]"
+        if not rule.get("verbs"):
+            notes.causes.append(required(f"{path}.verbs", "verbs must contain at least one value"))
+        if urls := rule.get("nonResourceURLs"):
+            text = "namespaced rules cannot apply to non-resource URLs"
+            notes.causes.append(invalid(f"{path}.nonResourceURLs", urls, text))
+            continue
+        notes.causes += [
+            required(f"{path}.{field}", text) for field, text in _RULE_FIELDS.items() if not rule.get(field)
+        ]
+
+
 def _binding(binding: Mapping[str, Any], notes: Notes) -> None:
     kind = binding.get("roleRef", {}).get("kind")
     if kind and kind not in ("Role", "ClusterRole"):
@@ -163,5 +196,7 @@ CHECKS_BY_KIND: Mapping[str, Callable[[Mapping[str, Any], Notes], None]] = {
     "PersistentVolume": _volume,
     "Event": _event,
     "ServiceAccount": _service_account,
+    "Lease": _lease,
+    "Role": _role,
     "RoleBinding": _binding,
 }

@@ -14,7 +14,7 @@ from aiohttp import web
 
 from launcher.local.api.query import Query
 from launcher.local.api.resources import Resource
-from launcher.local.api.selectors import Predicate, selector
+from launcher.local.api.selectors import Selector, selector
 from launcher.local.api.status import StatusError, expired, forbidden_value, invalid_object
 from launcher.local.api.store import Change, Store, Stored, Table, encode
 from launcher.local.api.streams import streamed
@@ -39,7 +39,7 @@ class Watch:
     table: Table
     store: Store
     namespace: str
-    matches: Predicate | None
+    matches: Selector | None
     render: Render
     version: int
     initial: bool
@@ -114,14 +114,14 @@ class Watch:
     def _shows(self, stored: Stored | None) -> bool:
         if stored is None or (self.namespace and stored.key[0] != self.namespace):
             return False
-        return self.matches is None or self.matches(stored.object)
+        return self.matches is None or self.matches.chooses(stored.labels, stored.fields)
 
     def _seen(self, change: Change) -> bytes | None:
         before, after = self._shows(change.old), self._shows(change.new)
         if after and change.new is not None:
             return _line(b"MODIFIED" if before else b"ADDED", self.render(change.new))
         if before and change.old is not None:
-            return _line(b"DELETED", self.render(_at(change.old, change.version)))
+            return _line(b"DELETED", self.render(_at(self.table.resource, change.old, change.version)))
         return None
 
 
@@ -140,12 +140,12 @@ def _line(kind: bytes, encoded: bytes) -> bytes:
     return b'{"type":"%b","object":%b}\n' % (kind, encoded)
 
 
-def _at(stored: Stored, version: int) -> Stored:
+def _at(resource: Resource, stored: Stored, version: int) -> Stored:
     """The state of an object as it left, with the version of its leaving."""
     if stored.version == version:
         return stored
     obj = {**stored.object, "metadata": {**stored.metadata, "resourceVersion": str(version)}}
-    return Stored(stored.key, obj, encode(obj), version)
+    return Stored.of(resource, obj, encode(obj), version)
 
 
 async def stream(request: web.BaseRequest, watch: Watch, closing: asyncio.Event) -> web.StreamResponse:

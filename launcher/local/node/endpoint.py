@@ -20,6 +20,7 @@ from launcher.errors import ClusterError, NotFound
 from launcher.kube.session import Session
 from launcher.local.api.log import Choice, PodLogs, pieces, pump
 from launcher.local.api.query import Query
+from launcher.local.api.resources import BY_KIND
 from launcher.local.api.status import StatusError
 from launcher.local.api.store import Stored
 from launcher.local.api.streams import cut, streamed
@@ -93,7 +94,7 @@ class Kubelet:
 
     async def _log(self, request: web.BaseRequest, namespace: str, name: str, container: str) -> web.StreamResponse:
         found: dict[str, Any] = await self._session.get(f"/api/v1/namespaces/{namespace}/pods/{name}")
-        pod = Stored((namespace, name), found, b"", 0)
+        pod = Stored.of(BY_KIND["Pod"], found, b"", 0)
         choice = Choice.of(pod, Query({**request.rel_url.query, "container": container}), datetime.now(UTC))
         with streamed(request, "text/plain") as response:
 

@@ -43,7 +43,7 @@ class Events:
     def __init__(self, session: Session, node: str) -> None:
         self._session = session
         self._node = node
-        self._queue: asyncio.Queue[tuple[Key, dict[str, Any]] | None] = asyncio.Queue()
+        self._queue: asyncio.Queue[tuple[Key, dict[str, Any]] | str | None] = asyncio.Queue()
         self._known: dict[Key, _Known] = {}
 
     def kubelet(
@@ -83,9 +83,8 @@ class Events:
         self._queue.put_nowait(((pod["metadata"]["uid"], reason, message, event["eventTime"]), event))
 
     def forget(self, pod_uid: str) -> None:
-        """The pod is gone: nothing of it will be repeated."""
-        for key in [key for key in self._known if key[0] == pod_uid]:
-            del self._known[key]
+        """The pod has ended or is gone: nothing of it will be repeated once what is recorded is sent."""
+        self._queue.put_nowait(pod_uid)
 
     def close(self) -> None:
         """No more events: ``run`` ends once the last one is sent."""
@@ -94,6 +93,10 @@ class Events:
     async def run(self) -> None:
         """Send what is recorded, until ``close``."""
         while (item := await self._queue.get()) is not None:
+            if isinstance(item, str):
+                for known in [known for known in self._known if known[0] == item]:
+                    del self._known[known]
+                continue
             key, event = item
             try:
                 await self._send(key, event)

@@ -92,8 +92,9 @@ class Attempt:
         self._file: BinaryIO | None = path.open("wb", buffering=0)
         self._rest = {"stdout": b"", "stderr": b""}
         self._open = {"stdout": pipes.stdout, "stderr": pipes.stderr}
-        self._grown = asyncio.Event()
-        self._ended = asyncio.Event()
+        # Made when somebody waits, dropped when the log ends: an idle event is larger than the rest of an ended log.
+        self._grown: asyncio.Event | None = None
+        self._ended: asyncio.Event | None = None
         self._loop = asyncio.get_running_loop()
         for stream, fd in self._open.items():
             self._loop.add_reader(fd, self._take, stream, fd)
@@ -101,12 +102,15 @@ class Attempt:
     async def finish(self) -> None:
         """The container has ended: take what its pipes still hold, then close them."""
         try:
-            async with asyncio.timeout(LINGER):
-                await self._ended.wait()
+            if self._open:
+                self._ended = asyncio.Event()
+                async with asyncio.timeout(LINGER):
+                    await self._ended.wait()
         except TimeoutError:
             pass
         finally:
             self.close()
+            self._ended = None
 
     def close(self) -> None:
         """Stop writing; a reader that follows comes to its end."""
@@ -116,19 +120,22 @@ class Attempt:
             self._file.close()
             self._file = None
             self._pipes.close()
-        self._ended.set()
+            self._rest, self._open = {}, {}
         self._wake()
 
     async def lines(self, *, follow: bool) -> AsyncIterator[LogLine]:
         rest = b""
         with self.path.open("rb") as file:
             while True:
-                grown, ended = self._grown, self._file is None
+                ended = self._file is None
+                if self._grown is None and not ended:
+                    self._grown = asyncio.Event()
+                grown = self._grown
                 while chunk := file.read(CHUNK):
                     *whole, rest = (rest + chunk).split(b"\n")
                     for line in whole:
                         yield _parsed(line)
-                if ended or not follow:
+                if ended or not follow or grown is None:
                     return
                 await grown.wait()
 
@@ -167,12 +174,13 @@ class Attempt:
         if self._rest[stream]:
             self._write(stream, [self._rest[stream]])
             self._rest[stream] = b""
-        if not self._open:
+        if not self._open and self._ended is not None:
             self._ended.set()
 
     def _wake(self) -> None:
-        self._grown.set()
-        self._grown = asyncio.Event()
+        if self._grown is not None:
+            self._grown.set()
+            self._grown = None
 
 
 def _parsed(line: bytes) -> LogLine:

@@ -180,7 +180,7 @@ class Node:
             log.error("%s ended: %s", task.get_name(), error, exc_info=error)
 
     async def _watch_pods(self) -> None:
-        async with aclosing(watch(self._session, "/api/v1/pods")) as events:
+        async with aclosing(watch(self._session, "/api/v1/pods", whole=False)) as events:
             async for event in events:
                 if event.type == "SYNCED":
                     self._synced.set()
@@ -212,10 +212,12 @@ class Node:
     def _on_pod(self, event: Event) -> None:
         pod = event.object
         uid = pod["metadata"]["uid"]
-        here = pod["spec"].get("nodeName") == self.name
         if event.type == "DELETED":
+            # Nothing but its uid is sure to be there.
             self._own(f"removal of pod {uid}", self._remove(uid))
-        elif uid in self._runs:
+            return
+        here = pod["spec"].get("nodeName") == self.name
+        if uid in self._runs:
             self._runs[uid].update(pod)
         elif here and uid in self._finished:
             # Deleted after its last report was sent, but before the server had it.
@@ -242,6 +244,7 @@ class Node:
             await run.run()
         finally:
             self._scheduler.release(uid)
+            self._host.events.forget(uid)
             self._finished.add(uid)
             del self._runs[uid], self._running[uid]
 
