@@ -138,7 +138,7 @@ def told(state: Path, url: str, token: str) -> Iterator[None]:
     part = file.with_suffix(".part")
     part.unlink(missing_ok=True)
     with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as stream:
-        stream.write(dumps(LocalState(url=url, token=token, pid=os.getpid(), started=_started(os.getpid()))))
+        stream.write(dumps(LocalState(url=url, token=token, pid=os.getpid(), started=started(os.getpid()))))
     part.replace(file)
     try:
         yield
@@ -151,7 +151,7 @@ def read_state(settings: Settings) -> LocalState | None:
     try:
         state = loads(_file(settings.surroundings.state).read_bytes(), LocalState)
         # A cluster that was killed can't take its file away, and its pid may have passed to another process.
-        return state if _started(state.pid) == state.started else None
+        return state if started(state.pid) == state.started else None
     except (InvalidSpec, OSError):
         return None
 
@@ -166,7 +166,7 @@ def _file(state: Path) -> Path:
     return state / "cluster.json"
 
 
-def _started(pid: int) -> int:
+def started(pid: int) -> int:
     """When a process started, in clock ticks since the machine did. Raises ``OSError`` when it has ended."""
     # The fields come after the command's name, in parentheses, whatever is in it: the start is the 22nd of all.
     state, *fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()

@@ -22,6 +22,17 @@ from launcher.kube.target import Address, Context
 from launcher.local.cluster import LocalCluster
 from tests.local.node_lab import PODS, pod_spec
 
+CLAIM = {
+    "apiVersion": "v1",
+    "kind": "PersistentVolumeClaim",
+    "metadata": {"name": "c"},
+    "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
+}
+MOUNT = {
+    "volumes": [{"name": "v", "persistentVolumeClaim": {"claimName": "c"}}],
+    "volumeMounts": [{"name": "v", "mountPath": "/v"}],
+}
+
 
 def pod(name: str, *command: str, **spec: Any) -> dict[str, Any]:
     return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": pod_spec(*command, **spec)}
@@ -146,19 +157,9 @@ async def test_gone_after_leaving() -> None:
 async def test_folder_is_kept_and_private(tmp_path: Path) -> None:
     """A folder of the user's own keeps the claims' data from one cluster to the next, for nobody else to read."""
     folder = tmp_path / "data"
-    claim = {
-        "apiVersion": "v1",
-        "kind": "PersistentVolumeClaim",
-        "metadata": {"name": "c"},
-        "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
-    }
-    mount = {
-        "volumes": [{"name": "v", "persistentVolumeClaim": {"claimName": "c"}}],
-        "volumeMounts": [{"name": "v", "mountPath": "/v"}],
-    }
     for command in ("echo kept > /v/x", "grep kept /v/x"):
-        async with LocalCluster(folder, objects=[claim]) as cluster, Session(cluster.address) as session:
-            await session.create(PODS, pod("p", "sh", "-c", command, **mount))
+        async with LocalCluster(folder, objects=[CLAIM]) as cluster, Session(cluster.address) as session:
+            await session.create(PODS, pod("p", "sh", "-c", command, **MOUNT))
             assert (await ended(session, "p"))["status"]["phase"] == "Succeeded"
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
 
@@ -166,22 +167,12 @@ async def test_folder_is_kept_and_private(tmp_path: Path) -> None:
 async def test_a_state_folder_is_gone_on_from(tmp_path: Path) -> None:
     """Objects, data, token and port are those of the first cluster; what is given again is brought up to date."""
     folder = tmp_path / "state"
-    claim = {
-        "apiVersion": "v1",
-        "kind": "PersistentVolumeClaim",
-        "metadata": {"name": "c"},
-        "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
-    }
-    mount = {
-        "volumes": [{"name": "v", "persistentVolumeClaim": {"claimName": "c"}}],
-        "volumeMounts": [{"name": "v", "mountPath": "/v"}],
-    }
     addresses = []
     for name, command in (("one", "echo kept > /v/x"), ("two", "grep kept /v/x")):
-        given = [claim, secret("s", name)]
+        given = [CLAIM, secret("s", name)]
         async with LocalCluster(state=folder, objects=given) as cluster, Session(cluster.address) as session:
             addresses.append(cluster.address)
-            await session.create(PODS, pod(name, "sh", "-c", command, **mount))
+            await session.create(PODS, pod(name, "sh", "-c", command, **MOUNT))
             assert (await ended(session, name))["status"]["phase"] == "Succeeded"
             pods = [item["metadata"]["name"] for item in (await session.get(PODS))["items"]]
             data = (await session.get("/api/v1/namespaces/default/secrets/s"))["data"]

@@ -30,7 +30,6 @@ from launcher.local.api.status import (
     unsupported_media_type,
 )
 from launcher.local.api.store import Stored, encode
-from launcher.local.api.streams import cut, streamed
 from launcher.local.api.tokens import Tokens
 
 # Warnings of one answer, and characters of each: they travel in its headers.
@@ -180,21 +179,7 @@ class Endpoints:
         if self.logs is None:
             # Without a node no container has started.
             raise log.no_log(pod, choice)
-        with streamed(call.request, "text/plain") as response:
-
-            async def send(data: bytes) -> None:
-                if not response.prepared:
-                    await response.prepare(call.request)
-                await response.write(data)
-
-            whole = await log.pump(log.pieces(self.logs, pod, choice), send, self._closing)
-            await send(b"")
-            if whole:
-                await response.write_eof()
-            else:
-                # Not ended: the log may go on without us.
-                cut(call.request)
-        return response
+        return await log.answer(call.request, self.logs, pod, choice, self._closing)
 
     async def _bind(self, call: Call) -> web.StreamResponse:
         body = await _read_object(call.request)

@@ -12,11 +12,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
 import attrs
+from aiohttp import web
 
 from launcher.local.api.defaults import containers
 from launcher.local.api.query import Query
 from launcher.local.api.status import StatusError, bad_request, forbidden_value, invalid, invalid_object
 from launcher.local.api.store import Stored
+from launcher.local.api.streams import cut, streamed
 
 # Bytes that are gathered for one write while the log has more.
 PIECE = 64 * 1024
@@ -197,6 +199,27 @@ def _waiting(status: Mapping[str, Any], container: str) -> str:
                 reason = item.get("state", {}).get("waiting", {}).get("reason", "")
                 return _WAITING.get(reason, reason) or "ContainerCreating"
     return "ContainerCreating"
+
+
+async def answer(
+    request: web.BaseRequest, logs: PodLogs, pod: Stored, choice: Choice, closing: asyncio.Event
+) -> web.StreamResponse:
+    """Answer ``request`` with the chosen lines. What goes wrong before the first of them is raised."""
+    with streamed(request, "text/plain") as response:
+
+        async def send(data: bytes) -> None:
+            if not response.prepared:
+                await response.prepare(request)
+            await response.write(data)
+
+        whole = await pump(pieces(logs, pod, choice), send, closing)
+        await send(b"")
+        if whole:
+            await response.write_eof()
+        else:
+            # Not ended: the log may go on without us.
+            cut(request)
+    return response
 
 
 async def pump(source: AsyncGenerator[bytes], send: Callable[[bytes], Awaitable[None]], closing: asyncio.Event) -> bool:

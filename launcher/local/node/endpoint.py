@@ -18,12 +18,11 @@ from aiohttp import hdrs, web
 
 from launcher.errors import ClusterError, NotFound
 from launcher.kube.session import Session
-from launcher.local.api.log import Choice, PodLogs, pieces, pump
+from launcher.local.api.log import Choice, PodLogs, answer
 from launcher.local.api.query import Query
 from launcher.local.api.resources import BY_KIND
 from launcher.local.api.status import StatusError
 from launcher.local.api.store import Stored
-from launcher.local.api.streams import cut, streamed
 from launcher.local.node.status import ADDRESS
 
 log = logging.getLogger("launcher")
@@ -96,18 +95,4 @@ class Kubelet:
         found: dict[str, Any] = await self._session.get(f"/api/v1/namespaces/{namespace}/pods/{name}")
         pod = Stored.of(BY_KIND["Pod"], found, b"", 0)
         choice = Choice.of(pod, Query({**request.rel_url.query, "container": container}), datetime.now(UTC))
-        with streamed(request, "text/plain") as response:
-
-            async def send(data: bytes) -> None:
-                if not response.prepared:
-                    await response.prepare(request)
-                await response.write(data)
-
-            whole = await pump(pieces(self._logs, pod, choice), send, self._closing)
-            await send(b"")
-            if whole:
-                await response.write_eof()
-            else:
-                # Not ended: the log may go on without us.
-                cut(request)
-        return response
+        return await answer(request, self._logs, pod, choice, self._closing)

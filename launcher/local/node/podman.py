@@ -25,6 +25,7 @@ from typing import Self
 
 import attrs
 
+from launcher.cluster import started
 from launcher.errors import LauncherError
 from launcher.local.node.images import Images, ran, reference
 from launcher.local.node.isolation import RUNC, Bind, Image, Launch, refuse_nul
@@ -291,9 +292,8 @@ def _why(said: str) -> str:
 def _owner(pid: int) -> str:
     """A process, told from all that have its pid before or after it or in another namespace; empty when gone."""
     try:
-        born = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
-        return f"{pid}-{born}-{_namespace()}"
-    except (OSError, IndexError):
+        return f"{pid}-{started(pid)}-{_namespace()}"
+    except OSError:
         return ""
 
 
